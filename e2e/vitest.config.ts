@@ -1,0 +1,3 @@
+import { builtTests } from "../vitest.shared.ts";
+
+export default builtTests("e2e");
