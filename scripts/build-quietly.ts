@@ -6,16 +6,12 @@ const root = join(import.meta.dirname, "..");
 const projects = process.argv.slice(2);
 
 const selection = projects.length > 0 ? ["--projects", projects.join(",")] : [];
-const nx = join(root, "node_modules/nx/bin/nx.js");
-const build = spawnSync(
-  process.execPath,
-  [nx, "run-many", "--target", "build", "--output-style", "static", ...selection],
-  {
-    cwd: root,
-    encoding: "utf8",
-    env: { ...process.env, NX_DAEMON: "false", NX_NO_CLOUD: "true" },
-  },
-);
+const nx = join(root, "node_modules/.bin/nx");
+const build = spawnSync(nx, ["run-many", "--target", "build", "--output-style", "static", ...selection], {
+  cwd: root,
+  encoding: "utf8",
+  env: { ...process.env, NX_DAEMON: "false", NX_NO_CLOUD: "true" },
+});
 
 if (build.status !== 0) {
   process.stderr.write(`${build.stdout ?? ""}${build.stderr ?? ""}`);
