@@ -1,0 +1,139 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { connect, createServer } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import { pinnedTo } from "./cores.ts";
+
+const startWithinMs = 15_000;
+const stopWithinMs = 3_000;
+const keptErrorBytes = 4_096;
+
+/** What to run: the program and its arguments, without the pinning. */
+export interface Command {
+  readonly program: string;
+  readonly arguments: readonly string[];
+}
+
+/** A program started on one core; it ends when the child is disposed of. */
+export class Child implements AsyncDisposable {
+  readonly #process: ChildProcess;
+  #errorText = "";
+
+  /**
+   * Starts the program with as many open files as the system lets it have.
+   *
+   * The shell replaces itself by taskset, and that by the program, so the pid is the program's own.
+   *
+   * @param options.ipc whether to open a message channel, for programs that run on Node
+   */
+  constructor(command: Command, core: number, options: { readonly ipc?: boolean } = {}) {
+    const words = [...pinnedTo(core), command.program, ...command.arguments];
+    this.#process = spawn("sh", ["-c", 'ulimit -n "$(ulimit -Hn)" && exec "$@"', "sh", ...words], {
+      stdio: options.ipc ? ["ignore", "ignore", "pipe", "ipc"] : ["ignore", "pipe", "pipe"],
+    });
+    this.#process.stdout?.resume();
+    this.#process.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      this.#errorText = (this.#errorText + text).slice(-keptErrorBytes);
+    });
+    // Without a listener a failed spawn would end the benchmark; `ended` and `message` report it.
+    this.#process.on("error", (error) => {
+      this.#errorText += error.message;
+    });
+  }
+
+  /** Process id. */
+  get pid(): number {
+    const { pid } = this.#process;
+    if (pid === undefined) throw new Error(`could not be started: ${this.#errorText}`);
+    return pid;
+  }
+
+  /** What the program printed to its standard error, the end of it. */
+  get errorText(): string {
+    return this.#errorText.trim();
+  }
+
+  /** Whether the program has ended. */
+  get ended(): boolean {
+    return this.#process.exitCode !== null || this.#process.signalCode !== null;
+  }
+
+  /** Sends a message over the channel. */
+  send(message: object): void {
+    this.#process.send?.(message);
+  }
+
+  /**
+   * The next message of the program.
+   *
+   * @param withinMs how long to wait
+   * @throws Error when the program ends first, or says nothing in time
+   */
+  async message(withinMs: number = startWithinMs): Promise<unknown> {
+    const waiting = new AbortController();
+    const signal = AbortSignal.any([waiting.signal, AbortSignal.timeout(withinMs)]);
+    try {
+      const [message] = await Promise.race([
+        once(this.#process, "message", { signal }),
+        once(this.#process, "exit", { signal }).then(() => {
+          throw new Error(`ended early: ${this.errorText}`);
+        }),
+      ]);
+      return message;
+    } catch (error) {
+      if (error instanceof Error && error.name === "AbortError") {
+        throw new Error(`said nothing for ${withinMs} ms: ${this.errorText}`, { cause: error });
+      }
+      throw error;
+    } finally {
+      waiting.abort();
+    }
+  }
+
+  /**
+   * Waits until something accepts connections on the port.
+   *
+   * @throws Error when the program ends first, or does not listen in time
+   */
+  async listening(port: number): Promise<void> {
+    const deadline = performance.now() + startWithinMs;
+    while (!(await accepts(port))) {
+      if (this.ended) throw new Error(`ended instead of listening on port ${port}: ${this.errorText}`);
+      if (performance.now() > deadline) throw new Error(`does not listen on port ${port}: ${this.errorText}`);
+      await delay(20);
+    }
+  }
+
+  /** Asks the program to end, and insists after three seconds. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.ended || this.#process.pid === undefined) return;
+    const exit = once(this.#process, "exit");
+    this.#process.kill("SIGTERM");
+    const timer = setTimeout(() => this.#process.kill("SIGKILL"), stopWithinMs);
+    await exit;
+    clearTimeout(timer);
+  }
+}
+
+/** A port of the loopback address that nothing listens on. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (address === null || typeof address === "string") throw new Error("the system gave no port");
+  return address.port;
+}
+
+async function accepts(port: number): Promise<boolean> {
+  const socket = connect(port, "127.0.0.1");
+  try {
+    await once(socket, "connect");
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}

@@ -1,0 +1,18 @@
+import type { Peer } from "../peer.ts";
+import { cirque } from "./cirque.ts";
+import { haproxy } from "./haproxy.ts";
+import { nginx } from "./nginx.ts";
+import { nodePeer } from "./node-peer.ts";
+
+/** Our own row, which every benchmark has. */
+export const own: Peer = cirque;
+
+/** All proxies that Cirque can be compared with. */
+export const peers: readonly Peer[] = [
+  nginx,
+  haproxy,
+  nodePeer("fast-proxy", "fast-proxy.js", []),
+  nodePeer("@fastify/http-proxy", "fastify-http-proxy.js", ["websocket"]),
+  nodePeer("http-proxy-3", "http-proxy-3.js", ["websocket"]),
+  nodePeer("httpxy", "httpxy.js", ["websocket"]),
+];

@@ -1,0 +1,28 @@
+import { join } from "node:path";
+import type { Peer } from "../peer.ts";
+import { openFilesLimit } from "./open-files.ts";
+import { versionOf } from "./run-to-end.ts";
+import { fillTemplate } from "./template.ts";
+
+/** nginx of the distribution, with the configuration of `bench/peers/nginx/`. */
+export const nginx: Peer = {
+  name: "nginx",
+  abilities: ["websocket"],
+  modes: ["http"],
+
+  async prepare() {
+    const version = await versionOf("nginx", ["-v"], /nginx\/(\S+)/);
+    return version ? { version } : { missing: "run bench/install-peers.sh as root" };
+  },
+
+  async command({ directory, mode, listenPort, originPort }) {
+    const configuration = join(directory, "nginx.conf");
+    await fillTemplate(new URL(`../../peers/nginx/${mode}.conf`, import.meta.url), configuration, {
+      DIRECTORY: directory,
+      LISTEN_PORT: listenPort,
+      ORIGIN_PORT: originPort,
+      OPEN_FILES: openFilesLimit(),
+    });
+    return { program: "nginx", arguments: ["-p", directory, "-e", "stderr", "-c", configuration] };
+  },
+};

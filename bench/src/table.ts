@@ -1,0 +1,61 @@
+import type { Row } from "./sample.ts";
+import type { Figure } from "./scenario.ts";
+
+const headings = [
+  "peer",
+  "version",
+  "CPU µs/request",
+  "requests/s",
+  "p50 ms",
+  "p99 ms",
+  "errors",
+  "RSS MiB",
+  "cirque/peer",
+];
+
+/** The cells of the table of one scenario, the headings first. */
+export function tableCells(rows: readonly Row[], figure: Figure): readonly (readonly string[])[] {
+  const own = rows.find((row) => row.peer === "cirque");
+  return [
+    headings,
+    ...rows.map((row) => [
+      row.peer,
+      row.version,
+      decimal(row.cpuMicrosPerRequest, 1),
+      decimal(row.requestsPerSecond, 0),
+      decimal(row.p50Ms, 2),
+      decimal(row.p99Ms, 2),
+      String(row.errors),
+      formatMebibytes(row.rssBytes),
+      own === undefined || own === row ? "" : decimal(ratio(own[figure], row[figure]), 2),
+    ]),
+  ];
+}
+
+/** The table of one scenario as text, in columns. */
+export function formatTable(rows: readonly Row[], figure: Figure): string {
+  const cells = tableCells(rows, figure);
+  const widths = headings.map((_, column) => Math.max(...cells.map((line) => line[column]?.length ?? 0)));
+  return cells
+    .map((line) =>
+      line
+        .map((cell, column) => (column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0)))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}
+
+/** Our figure as a part of the peer's; null where one is missing or nothing can be divided by it. */
+export function ratio(own: number | null, peer: number | null): number | null {
+  return own === null || peer === null || peer <= 0 ? null : own / peer;
+}
+
+function decimal(value: number | null, digits: number): string {
+  return value === null ? "-" : value.toFixed(digits);
+}
+
+function formatMebibytes(bytes: number): string {
+  const mebibytes = bytes / 1024 ** 2;
+  return mebibytes.toFixed(Math.abs(mebibytes) < 1 ? 4 : 1);
+}
