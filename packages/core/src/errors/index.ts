@@ -1,0 +1,2 @@
+export * from "./cirque-error.ts";
+export * from "./error-catalogue.ts";

@@ -1,0 +1,79 @@
+import { openSync } from "node:fs";
+import { pino } from "pino";
+import { CirqueError } from "../errors/cirque-error.ts";
+
+/** Writes one record: a message, or fields and a message. */
+export interface LogMethod {
+  (message: string): void;
+  (fields: object, message?: string): void;
+}
+
+/**
+ * What Cirque logs to (`OBS-09`). A pino logger fits as it is, and so does any object with these methods. An error goes
+ * into the field `err`.
+ */
+export interface Logger {
+  readonly trace: LogMethod;
+  readonly debug: LogMethod;
+  readonly info: LogMethod;
+  readonly warn: LogMethod;
+  readonly error: LogMethod;
+  readonly fatal: LogMethod;
+  /** A logger that adds these fields to each of its records. */
+  child(bindings: Record<string, unknown>): Logger;
+}
+
+export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
+
+export interface CreateLoggerOptions {
+  /** The lowest level that is written. Default: `"info"`. */
+  readonly level?: LogLevel;
+  /** A file, opened for append and created when missing, or an open descriptor. Default: 2, the standard error. */
+  readonly destination?: string | number;
+}
+
+/**
+ * A pino logger that writes JSON lines. Writing never blocks the event loop and never ends the process: records are
+ * dropped while 1 MiB of them wait, and when the destination fails (disk full, reader gone).
+ *
+ * @throws CirqueError `FileOpenError` when the file cannot be opened.
+ */
+export function createLogger(options: CreateLoggerOptions = {}): Logger {
+  const stream = pino.destination({
+    dest: openDestination(options.destination ?? 2),
+    sync: false,
+    maxLength: 1024 * 1024,
+  });
+  // A log that cannot be written has nowhere to say so. Without a listener the error would end the process, and so
+  // would an error thrown by the last flush, which runs when the process exits.
+  stream.on("error", ignore);
+  const flushSync = stream.flushSync.bind(stream);
+  stream.flushSync = () => {
+    try {
+      flushSync();
+    } catch {}
+  };
+  return pino({ level: options.level ?? "info", base: { pid: process.pid } }, stream);
+}
+
+/** A logger that drops everything: for tests and for embedding. */
+export const silentLogger: Logger = {
+  trace: ignore,
+  debug: ignore,
+  info: ignore,
+  warn: ignore,
+  error: ignore,
+  fatal: ignore,
+  child: () => silentLogger,
+};
+
+function ignore(): void {}
+
+function openDestination(destination: string | number): number {
+  if (typeof destination === "number") return destination;
+  try {
+    return openSync(destination, "a");
+  } catch (error) {
+    throw CirqueError.because("FileOpenError", `cannot open the log file ${destination}`, error);
+  }
+}

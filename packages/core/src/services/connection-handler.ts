@@ -1,0 +1,20 @@
+import type { Socket } from "node:net";
+import type { Endpoint } from "../listeners/endpoint.ts";
+import type { ServiceContext } from "./service.ts";
+
+/** What a listening service does with the connections it accepts: the protocol, such as HTTP. */
+export interface ConnectionHandler {
+  /** Called once, before the first connection. A rejection makes the start of the service fail. */
+  start?(context: ServiceContext): void | Promise<void>;
+  /**
+   * Takes over an accepted socket: paused, without delay of small writes, and left half open when the client ends its
+   * side. From here on the handler owns it, its `error` event included. It must not throw; if it does, that one
+   * connection is destroyed, logged and counted.
+   */
+  handle(socket: Socket, endpoint: Endpoint): void;
+  /**
+   * Called once, when nothing is accepted any more: ends what is idle, finishes what is in flight, and resolves when no
+   * connection is left. When `force` aborts, destroys those that are left.
+   */
+  drain(force: AbortSignal): Promise<void>;
+}

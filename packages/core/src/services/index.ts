@@ -1,0 +1,2 @@
+export type * from "./connection-handler.ts";
+export type * from "./service.ts";

@@ -1,0 +1,28 @@
+import type { ServerConfiguration } from "../configuration/server-configuration.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { MetricsRegistry } from "../observability/metrics-registry.ts";
+
+/** What a service is given when it starts. */
+export interface ServiceContext {
+  /** Adds the name of the service to each record. */
+  readonly logger: Logger;
+  readonly metrics: MetricsRegistry;
+  readonly configuration: ServerConfiguration;
+  /** Aborts when this service is told to stop, gracefully or at once, and also while it is still starting (`SVC-07`). */
+  readonly shutdown: AbortSignal;
+}
+
+/** A part of a server with a life of its own (`SVC-01`): a listening service, a background task. */
+export interface Service {
+  readonly name: string;
+  /**
+   * Resolves when the service is ready: those that depend on it start then (`SVC-02`). A rejection makes the start of
+   * the whole server fail. It has to settle soon after `context.shutdown` aborts.
+   */
+  start(context: ServiceContext): Promise<void>;
+  /**
+   * Stops gracefully: takes nothing new on, and resolves when nothing is left. When `force` aborts, drops what is left
+   * at once and resolves. `force` may be aborted from the beginning. Only called after `start` was.
+   */
+  stop(force: AbortSignal): Promise<void>;
+}
