@@ -4,7 +4,7 @@
  */
 export function httpDate(now: number = Date.now()): string {
   if (now < cachedFrom || now >= cachedFrom + 1000) {
-    cachedFrom = now - (now % 1000);
+    cachedFrom = Math.floor(now / 1000) * 1000;
     cached = new Date(cachedFrom).toUTCString();
   }
   return cached;

@@ -1,4 +1,4 @@
-import { isFieldValue, isToken } from "./characters.ts";
+import { HTAB, isFieldValue, isToken, SP } from "./characters.ts";
 import { Field } from "./field.ts";
 
 /** What a header map can be made from: pairs, a record (an array makes several fields), or another collection of pairs. */
@@ -77,7 +77,7 @@ export class HeaderMap {
     const lowerCase = name.toLowerCase();
     const first = this.#indexOf(lowerCase, 0);
     if (first === -1) return this.append(name, value);
-    const spelling = name === lowerCase ? (this.#fields[first] as Field).name : name;
+    const spelling = name === lowerCase ? (this.#fields[first] as Field).name : checkedName(name);
     this.#fields[first] = Field.of(spelling, checkedValue(name, value));
     for (let i = this.#fields.length - 1; i > first; i--) {
       if ((this.#fields[i] as Field).is(lowerCase)) this.#fields.splice(i, 1);
@@ -90,8 +90,7 @@ export class HeaderMap {
    * @throws TypeError for a name or value that may not be sent.
    */
   append(name: string, value: string): this {
-    if (!isToken(name)) throw new TypeError(`${JSON.stringify(name)} is not a field name (RFC 9110, 5.1)`);
-    this.#fields.push(Field.of(USUAL_SPELLING.get(name) ?? name, checkedValue(name, value)));
+    this.#fields.push(Field.of(USUAL_SPELLING.get(name) ?? checkedName(name), checkedValue(name, value)));
     return this;
   }
 
@@ -163,9 +162,9 @@ export class HeaderMap {
     return wire;
   }
 
-  /** The fields as an object, for logs: values of equal names joined. */
+  /** The fields as an object, for logs: values of equal names joined. It inherits nothing, so any name is safe in it. */
   toJSON(): Record<string, string> {
-    const record: Record<string, string> = {};
+    const record: Record<string, string> = Object.create(null);
     for (const field of this.#fields) record[field.name.toLowerCase()] ??= this.get(field.name) ?? "";
     return record;
   }
@@ -180,13 +179,31 @@ export class HeaderMap {
 
 const NOTHING: HeaderInit = [];
 
+function checkedName(name: string): string {
+  if (!isToken(name)) throw new TypeError(`${JSON.stringify(name)} is not a field name (RFC 9110, 5.1)`);
+  return name;
+}
+
 function checkedValue(name: string, value: string): string {
   if (!isFieldValue(value)) {
     throw new TypeError(
       `The value of field ${name} has a control character or one above U+00FF: ${JSON.stringify(value)}. Encode it first.`,
     );
   }
-  return value.trim();
+  return withoutOuterWhiteSpace(value);
+}
+
+/** `String.prototype.trim` would take U+00A0 as well, which here is one byte of a longer character. */
+function withoutOuterWhiteSpace(value: string): string {
+  let start = 0;
+  let end = value.length;
+  while (start < end && isWhiteSpace(value.charCodeAt(start))) start++;
+  while (end > start && isWhiteSpace(value.charCodeAt(end - 1))) end--;
+  return start === 0 && end === value.length ? value : value.slice(start, end);
+}
+
+function isWhiteSpace(code: number): boolean {
+  return code === SP || code === HTAB;
 }
 
 /** How names that come without a spelling of their own are written (HDR-02): lower case but for these. */

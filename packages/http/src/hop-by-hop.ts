@@ -6,8 +6,8 @@ import type { HeaderMap } from "./header-map.ts";
  * names. Call it before anything is added, or a client could name what a filter adds and have it removed.
  *
  * `Connection` cannot name fields that end-to-end meaning or framing hangs on; such a nomination is ignored.
- * `Transfer-Encoding` goes too: framing is the sender's own affair. `TE: trailers` stays: it is how a gRPC client says
- * that it reads trailers.
+ * `Transfer-Encoding` goes too: framing is the sender's own affair. `TE: trailers` stays, also where `Connection` names it
+ * as it must: it is how a gRPC client says that it reads trailers.
  */
 export function stripHopByHop(headers: HeaderMap): void {
   const fields = headers.fields();
@@ -38,6 +38,7 @@ function mayBeHopByHop(field: Field): boolean {
     case 17:
     case 18:
     case 19:
+    case 25:
       return isHopByHop(field);
     default:
       return false;
@@ -62,6 +63,8 @@ function isHopByHop(field: Field): boolean {
       return field.is("proxy-authenticate");
     case 19:
       return field.is("proxy-authorization");
+    case 25:
+      return field.is("proxy-authentication-info");
     default:
       return false;
   }
@@ -82,6 +85,7 @@ const NOTHING: ReadonlySet<string> = new Set();
 const NEVER_NOMINATED: ReadonlySet<string> = new Set([
   "",
   "close",
+  "te",
   "host",
   "content-length",
   "content-type",

@@ -32,8 +32,9 @@ export function checkAuthority(method: string, target: string, version: HttpVers
 
 function checkOtherForms(method: string, target: string, host: string | undefined): void {
   if (method === "CONNECT") {
-    if (!isAuthority(target) || !/:\d+$/.test(target))
+    if (!isAuthority(target) || !/:\d+$/.test(target)) {
       throw new MalformedMessage("invalid-target", "CONNECT takes host:port");
+    }
     if (
       host !== undefined &&
       host.toLowerCase() !== target.toLowerCase() &&
@@ -61,12 +62,21 @@ function checkOtherForms(method: string, target: string, host: string | undefine
 /** Whether `text` is `host` or `host:port` (RFC 3986, 3.2.2 and 3.2.3), without user information and not a list. */
 export function isAuthority(text: string): boolean {
   if (text.charCodeAt(0) === 0x5b) {
-    const close = text.indexOf("]");
-    return close > 2 && /^[0-9a-f:.]+$/i.test(text.slice(1, close)) && isPort(text.slice(close + 1));
+    const end = text.indexOf("]") + 1;
+    return isBracketedAddress(text.slice(0, end)) && isPort(text.slice(end));
   }
   const colon = text.indexOf(":");
   const name = colon === -1 ? text : text.slice(0, colon);
-  return name.length > 0 && everyCharacter(name, HOST_NAME) && (colon === -1 || isPort(text.slice(colon)));
+  return isHostName(name) && (colon === -1 || isPort(text.slice(colon)));
+}
+
+/** An IPv6 address in brackets. The letters are checked first, so that the URL parser can find nothing else in it. */
+function isBracketedAddress(text: string): boolean {
+  return /^\[[0-9a-f:.]+\]$/i.test(text) && URL.canParse(`http://${text}/`);
+}
+
+function isHostName(text: string): boolean {
+  return text.length > 0 && everyCharacter(text, HOST_NAME) && !/%(?![0-9a-f]{2})/i.test(text);
 }
 
 /** Nothing, or a colon and a port. An empty port is valid (RFC 3986, 3.2.3). */

@@ -1,4 +1,5 @@
-import { BYTE_CLASS, CR, FIELD_VALUE, LF, SEMICOLON } from "../characters.ts";
+import { CR, LF } from "../characters.ts";
+import { isChunkExtension } from "./chunk-extension.ts";
 import type { ParserLimits } from "./limits.ts";
 import { MalformedMessage } from "./malformed-message.ts";
 
@@ -11,12 +12,16 @@ const CHUNK_END = 2;
  * Decodes the chunks of a body (RFC 9112, 7.1) up to the last one; trailers are left to the caller.
  *
  * Strict: hexadecimal digits and nothing else before the CRLF or a `;`. Extensions are checked, counted and dropped.
+ *
+ * An unfinished size line is left to the next call, which has to start where this one stopped.
  */
 export class ChunkedDecoder {
   readonly #limits: ParserLimits;
   #state: typeof SIZE_LINE | typeof CHUNK_DATA | typeof CHUNK_END = SIZE_LINE;
   #remaining = 0;
   #extensionBytes = 0;
+  /** How many bytes of an unfinished size line are known to have no LF. */
+  #searched = 0;
 
   /** Where the last call to `read` stopped. */
   position = 0;
@@ -32,6 +37,7 @@ export class ChunkedDecoder {
   reset(): void {
     this.#state = SIZE_LINE;
     this.#extensionBytes = 0;
+    this.#searched = 0;
   }
 
   /**
@@ -68,12 +74,13 @@ export class ChunkedDecoder {
   }
 
   #sizeLine(bytes: Buffer, start: number, end: number): boolean {
-    const { chunkExtensionBytes, bodyExtensionBytes } = this.#limits;
-    const found = bytes.indexOf(LF, start);
+    const { chunkExtensionBytes } = this.#limits;
+    const found = bytes.indexOf(LF, start + this.#searched);
     const complete = found !== -1 && found < end;
     const length = complete ? found + 1 - start : end - start;
     if (length > chunkExtensionBytes)
       throw new MalformedMessage("chunk-extension-too-large", `more than ${chunkExtensionBytes} bytes`);
+    this.#searched = complete ? 0 : length;
     if (!complete) return false;
     if (found === start || bytes[found - 1] !== CR) throw new MalformedMessage("bare-lf", "in a chunk size line");
     const lineEnd = found - 1;
@@ -87,23 +94,27 @@ export class ChunkedDecoder {
     if (at === start || at - start > 16 || !Number.isSafeInteger(size)) {
       throw new MalformedMessage("invalid-chunk-size", "expected hexadecimal digits, at most 2^53 - 1");
     }
-    if (at < lineEnd) this.#extension(bytes, at, lineEnd, bodyExtensionBytes);
+    if (at < lineEnd) this.#extension(bytes, at, lineEnd);
     this.#remaining = size;
     this.position = found + 1;
     return true;
   }
 
-  #extension(bytes: Buffer, start: number, end: number, limit: number): void {
-    if (bytes[start] !== SEMICOLON)
-      throw new MalformedMessage("invalid-chunk-size", "expected hexadecimal digits and CRLF");
-    for (let at = start; at < end; at++) {
-      if (((BYTE_CLASS[bytes[at] as number] as number) & FIELD_VALUE) === 0) {
-        throw new MalformedMessage("invalid-chunk-extension", "it has a control character");
-      }
+  #extension(bytes: Buffer, start: number, end: number): void {
+    const extension = bytes.toString("latin1", start, end);
+    if (!extension.startsWith(";")) {
+      const reason = extension.includes("\r") ? "bare-cr" : "invalid-chunk-size";
+      throw new MalformedMessage(reason, "expected hexadecimal digits and CRLF");
     }
-    this.#extensionBytes += end - start;
-    if (this.#extensionBytes > limit)
+    if (!isChunkExtension(extension)) {
+      const reason = extension.includes("\r") ? "bare-cr" : "invalid-chunk-extension";
+      throw new MalformedMessage(reason, 'expected ;name, ;name=value or ;name="value"');
+    }
+    this.#extensionBytes += extension.length;
+    const limit = this.#limits.bodyExtensionBytes;
+    if (this.#extensionBytes > limit) {
       throw new MalformedMessage("chunk-extension-too-large", `more than ${limit} bytes in a body`);
+    }
   }
 }
 

@@ -27,10 +27,11 @@ export function requestBodyLength(head: RequestHead): BodyLength {
  */
 export function responseBodyLength(head: ResponseHead, method: string): BodyLength {
   const status = head.status;
-  if (status < 200 || status === 204 || (method === "CONNECT" && status < 300)) return 0;
+  // The tunnel begins. What the head says of a length is to be ignored (RFC 9110, 9.3.6).
+  if (method === "CONNECT" && status >= 200 && status < 300) return 0;
+  // Checked also where there is no body: the fields are sent on, and another reader may go by them.
   const length = declaredLength(head.headers.fields(), head.version) ?? UNTIL_CLOSE;
-  // The length is that of the body which a GET would have got.
-  return method === "HEAD" || status === 304 ? 0 : length;
+  return method === "HEAD" || status < 200 || status === 204 || status === 304 ? 0 : length;
 }
 
 function declaredLength(fields: readonly Field[], version: string): BodyLength | undefined {

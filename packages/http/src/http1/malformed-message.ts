@@ -8,6 +8,7 @@ const REFUSALS = {
   "blank-lines": 400,
   "invalid-request-line": 400,
   "invalid-method": 400,
+  "method-too-long": 501,
   "invalid-target": 400,
   "invalid-version": 400,
   "unsupported-version": 505,

@@ -2,7 +2,7 @@ import { CR, LF } from "../characters.ts";
 import { HeaderMap } from "../header-map.ts";
 import { ChunkedDecoder } from "./chunked-decoder.ts";
 import { type BodyLength, CHUNKED, UNTIL_CLOSE } from "./framing.ts";
-import { DEFAULT_LIMITS, type ParserLimits } from "./limits.ts";
+import { completeLimits, type ParserLimits } from "./limits.ts";
 import { MalformedMessage } from "./malformed-message.ts";
 import { type SectionLimits, SectionParser, type StartLineReader } from "./section-parser.ts";
 import { isTrailerField } from "./trailers.ts";
@@ -37,7 +37,8 @@ const NO_BYTES: Buffer = Buffer.alloc(0);
  * wants them. It never waits and never writes. What it makes of a message does not depend on how the bytes were split,
  * but that `Data` may come in other pieces.
  *
- * After it has thrown, the connection's framing is lost: close it.
+ * After it has thrown, the connection's framing is lost: close it. The parser answers every further call with the same
+ * error, so that bytes behind a refused message are never taken for another one.
  */
 export abstract class MessageParser<Head> {
   protected readonly limits: ParserLimits;
@@ -52,6 +53,11 @@ export abstract class MessageParser<Head> {
   #scanned = 0;
   #remaining = 0;
   #owned = false;
+  /** The sender will send no more. */
+  #closed = false;
+  /** Nothing can be made of the bytes at hand without more of them. */
+  #starved = false;
+  #failure: unknown;
 
   /** The head of the last `Head` event. */
   head: Head | undefined;
@@ -62,8 +68,9 @@ export abstract class MessageParser<Head> {
   /** The trailer fields of the last `End` event, if there were any. */
   trailers: HeaderMap | undefined;
 
+  /** @throws RangeError for a limit that is not a whole number, or below 1. */
   constructor(limits: Partial<ParserLimits>, startLine: "target" | "status") {
-    this.limits = { ...DEFAULT_LIMITS, ...limits };
+    this.limits = completeLimits(limits);
     const { headBytes, fieldBytes, fields, targetBytes } = this.limits;
     const sectionLimits: SectionLimits = {
       sectionBytes: headBytes,
@@ -86,6 +93,7 @@ export abstract class MessageParser<Head> {
 
   /** Adds bytes. They may be kept until they are consumed: do not write to the buffer again, or call `retain`. */
   push(chunk: Buffer): void {
+    this.#starved = false;
     if (this.#start === this.#end) {
       this.#bytes = chunk;
       this.#start = 0;
@@ -105,8 +113,26 @@ export abstract class MessageParser<Head> {
     if (!this.#owned && this.#start !== this.#end) this.#grow(this.#end - this.#start);
   }
 
-  /** Finds the next event. @throws MalformedMessage */
+  /**
+   * Finds the next event.
+   * @throws MalformedMessage
+   */
   next(): ParseEvent {
+    if (this.#failure !== undefined) throw this.#failure;
+    try {
+      const event = this.#advance();
+      if (event !== ParseEvent.NeedMore) return event;
+      this.#starved = true;
+      return this.#closed && this.#endAtClose() ? ParseEvent.End : event;
+    } catch (error) {
+      this.#failure = error;
+      this.#bytes = NO_BYTES;
+      this.#start = this.#end = 0;
+      throw error;
+    }
+  }
+
+  #advance(): ParseEvent {
     switch (this.#state) {
       case IN_HEAD:
         return this.#nextHead();
@@ -133,22 +159,30 @@ export abstract class MessageParser<Head> {
   }
 
   /**
-   * The sender closed its side: ends a body that lasts until then.
-   * @returns whether that ended a message; false when no message was under way.
-   * @throws MalformedMessage when a message was cut.
+   * The sender closed its side. That ends a body that lasts until then, and cuts any other message.
+   *
+   * While `next` has not yet asked for more, nothing can be said: the answer is false, and `next` goes on with what is
+   * at hand, up to `End` or to the refusal of a message that was cut.
+   * @returns whether that ended the message, at once, without an `End` event.
+   * @throws MalformedMessage when the message was cut.
    */
   finish(): boolean {
-    if (this.#state === IN_BODY_UNTIL_CLOSE) {
-      this.#state = ENDED;
-      return true;
-    }
-    if (this.#state === ENDED || (this.#state === IN_HEAD && !this.started)) return false;
-    throw new MalformedMessage("premature-end", "the sender closed in the middle of a message");
+    if (this.#failure !== undefined) throw this.#failure;
+    this.#closed = true;
+    if (this.#state === AT_END || (this.#start !== this.#end && !this.#starved)) return false;
+    return this.#endAtClose();
   }
 
-  /** Goes on to the next message on the connection. Bytes already pushed stay. */
+  /**
+   * Goes on to the next message on the connection. Bytes already pushed stay.
+   * @throws Error when the current message is not complete: the rest of it would be taken for a message.
+   */
   startNext(): void {
+    if (this.#state < AT_END && (this.#state !== IN_HEAD || this.started)) {
+      throw new Error("The message is not complete: read it to its end, or close the connection");
+    }
     this.#state = IN_HEAD;
+    this.#starved = false;
     this.#scanned = this.#start;
     this.head = undefined;
     this.trailers = undefined;
@@ -180,6 +214,16 @@ export abstract class MessageParser<Head> {
     this.#start = this.#end = 0;
     this.#bytes = NO_BYTES;
     return remainder;
+  }
+
+  /** What it means that no more bytes will come: whether it ends a message. */
+  #endAtClose(): boolean {
+    if (this.#state === IN_BODY_UNTIL_CLOSE) {
+      this.#state = ENDED;
+      return true;
+    }
+    if (this.#state === ENDED || (this.#state === IN_HEAD && !this.started)) return false;
+    throw new MalformedMessage("premature-end", "the sender closed in the middle of a message");
   }
 
   #nextHead(): ParseEvent {
@@ -260,7 +304,7 @@ export abstract class MessageParser<Head> {
     this.data = start === 0 && end === this.#bytes.length ? this.#bytes : this.#bytes.subarray(start, end);
     this.#start = end;
     // The data may be kept by the caller: an owned buffer that it is part of is not written to again.
-    if (this.#owned) this.#owned = false;
+    this.#owned = false;
     return ParseEvent.Data;
   }
 

@@ -38,7 +38,6 @@ export class SectionParser {
     this.#limits = limits;
     this.#readStartLine = readStartLine;
     this.#startLineDone = readStartLine === undefined;
-    if (bounds.length < limits.fields * 5) bounds = new Int32Array(limits.fields * 5);
   }
 
   /** Whether part of a section has been read. */
@@ -84,7 +83,7 @@ export class SectionParser {
     }
     const length = lf + 1 - start;
     const { startLineBytes, startLineRefusal } = this.#limits;
-    if (length > startLineBytes) throw new MalformedMessage(startLineRefusal, `first line of ${length} bytes`);
+    if (length > startLineBytes) throw new MalformedMessage(startLineRefusal, `more than ${startLineBytes} bytes`);
     if (bytes[lf - 1] !== CR || lf === start) throw new MalformedMessage("bare-lf", "in the first line");
     this.#readStartLine?.(bytes, start, lf - 1);
     this.#startLineDone = true;
@@ -128,6 +127,7 @@ export class SectionParser {
       this.#checkLine(at - sectionStart, at - lineStart);
       if (count >= capacity) throw new MalformedMessage("too-many-fields", `more than ${this.#limits.fields}`);
       const slot = count * 5;
+      if (slot === bounds.length) bounds = enlarged(bounds);
       bounds[slot] = lineStart;
       bounds[slot + 1] = nameEnd;
       bounds[slot + 2] = valueStart;
@@ -173,7 +173,7 @@ export class SectionParser {
       return;
     }
     const { startLineBytes, startLineRefusal } = this.#limits;
-    if (bytes > startLineBytes) throw new MalformedMessage(startLineRefusal, `first line of more than ${bytes} bytes`);
+    if (bytes > startLineBytes) throw new MalformedMessage(startLineRefusal, `more than ${startLineBytes} bytes`);
   }
 
   /** Throws what is wrong with the line, or, when it is merely unfinished, answers where it starts. */
@@ -194,6 +194,12 @@ export class SectionParser {
  * synchronous, so one array serves every parser.
  */
 let bounds = new Int32Array(DEFAULT_LIMITS.fields * 5);
+
+function enlarged(smaller: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> {
+  const larger = new Int32Array(smaller.length * 2);
+  larger.set(smaller);
+  return larger;
+}
 
 function whatIsWrong(bytes: Buffer, start: number, lf: number): MalformedMessage {
   if (lf === start || bytes[lf - 1] !== CR) return new MalformedMessage("bare-lf", "in a field line");

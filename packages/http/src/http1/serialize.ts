@@ -1,7 +1,8 @@
-import type { HeaderMap } from "../header-map.ts";
+import { HeaderMap } from "../header-map.ts";
 import type { RequestHead } from "../request-head.ts";
 import type { ResponseHead } from "../response-head.ts";
 import { reasonPhrase } from "../status.ts";
+import { isTrailerField } from "./trailers.ts";
 
 /**
  * A request head as HTTP/1.1 sends it (RFC 9112, 3), as a latin1 string.
@@ -19,14 +20,23 @@ export function serializeResponseHead(head: ResponseHead, framing = ""): string 
   return `${statusLine(head.status, head.reason)}${head.headers.toWire()}${framing}\r\n`;
 }
 
-/** The line before the data of a chunk (RFC 9112, 7.1). Behind the data goes a CRLF. */
+/**
+ * The line before the data of a chunk (RFC 9112, 7.1). Behind the data goes a CRLF.
+ * @throws RangeError for no bytes: a chunk of size 0 would end the body.
+ */
 export function chunkSizeLine(bytes: number): string {
+  if (!(bytes > 0)) throw new RangeError(`A chunk of ${bytes} bytes would end the body: leave it out`);
   return `${bytes.toString(16)}\r\n`;
 }
 
-/** What ends a chunked body: the last chunk and the trailer section. */
+/**
+ * What ends a chunked body: the last chunk and the trailer section. Fields that may not be sent in it (RFC 9110, 6.5.1)
+ * are left out: trailers may come from HTTP/2 or from a filter, where nothing has dropped them yet.
+ */
 export function lastChunk(trailers?: HeaderMap): string {
-  return trailers === undefined ? "0\r\n\r\n" : `0\r\n${trailers.toWire()}\r\n`;
+  if (trailers === undefined || trailers.size === 0) return "0\r\n\r\n";
+  const sent = HeaderMap.adopt(trailers.fields().filter(isTrailerField));
+  return `0\r\n${sent.toWire()}\r\n`;
 }
 
 function statusLine(status: number, reason: string): string {

@@ -1,8 +1,8 @@
-import { BYTE_CLASS, CR, METHOD, SP, TARGET } from "../characters.ts";
+import { BYTE_CLASS, CR, HTAB, METHOD, SP, TARGET } from "../characters.ts";
 import type { HttpVersion } from "../request-head.ts";
 import { MalformedMessage } from "./malformed-message.ts";
 
-/** Longest method taken. The longest registered one has 17 letters. */
+/** Longest method taken; beyond it 501 (RFC 9112, 3). The longest registered one has 17 letters. */
 const MAX_METHOD_BYTES = 32;
 
 /** The parts of a request line (RFC 9112, 3): one object a parser, filled anew for each message. */
@@ -34,8 +34,9 @@ export function readRequestLine(
   while (at < end && ((BYTE_CLASS[bytes[at] as number] as number) & METHOD) !== 0) at++;
   const methodEnd = at;
   if (bytes[at] !== SP) throw notARequestLine(bytes, start, end);
-  if (methodEnd === start || methodEnd - start > MAX_METHOD_BYTES || (bytes[start] as number) < 0x41) {
-    throw new MalformedMessage("invalid-method", "it has no upper-case letter first, or too many");
+  if (!isUpperCase(bytes[start] as number)) throw new MalformedMessage("invalid-method", "no upper-case letter first");
+  if (methodEnd - start > MAX_METHOD_BYTES) {
+    throw new MalformedMessage("method-too-long", `more than ${MAX_METHOD_BYTES} bytes`);
   }
   const targetStart = ++at;
   while (at < end && ((BYTE_CLASS[bytes[at] as number] as number) & TARGET) !== 0) at++;
@@ -63,7 +64,8 @@ export function readStatusLine(bytes: Buffer, start: number, end: number, line: 
   }
   for (let at = start + 13; at < end; at++) {
     const byte = bytes[at] as number;
-    if ((byte < 0x20 && byte !== 0x09) || byte === 0x7f) {
+    if (byte === CR) throw new MalformedMessage("bare-cr", "in the status line");
+    if ((byte < SP && byte !== HTAB) || byte === 0x7f) {
       throw new MalformedMessage("invalid-status-line", "the reason phrase has a control character");
     }
   }
@@ -86,8 +88,15 @@ function readVersion(bytes: Buffer, start: number, end: number): HttpVersion {
   const minor = prefixed ? digit(bytes[start + 7]) : Number.NaN;
   if (major === 1 && minor === 1) return "1.1";
   if (major === 1 && minor === 0) return "1.0";
-  if (Number.isNaN(major) || Number.isNaN(minor)) throw new MalformedMessage("invalid-version", "expected HTTP/1.1");
+  if (Number.isNaN(major) || Number.isNaN(minor)) {
+    if (bytes.subarray(start, end).includes(CR)) throw new MalformedMessage("bare-cr", "in the version");
+    throw new MalformedMessage("invalid-version", "expected HTTP/1.1");
+  }
   throw new MalformedMessage("unsupported-version", `HTTP/${major}.${minor}`);
+}
+
+function isUpperCase(byte: number): boolean {
+  return byte >= 0x41 && byte <= 0x5a;
 }
 
 function digit(byte: number | undefined): number {
