@@ -2,6 +2,7 @@ import type { Peer } from "./peer.ts";
 import { type MeasurementOptions, measureOnce } from "./proxy-under-test.ts";
 import { type Row, type Sample, summarize } from "./sample.ts";
 import type { Scenario } from "./scenario.ts";
+import { formatBytes } from "./table.ts";
 
 /** A peer that can run here. */
 export interface PreparedPeer {
@@ -58,7 +59,7 @@ function describe(sample: Sample): string {
   return [
     sample.cpuMicrosPerRequest === null ? "" : `${sample.cpuMicrosPerRequest.toFixed(1)} µs/request, `,
     sample.requestsPerSecond === null ? "" : `${Math.round(sample.requestsPerSecond)} requests/s, `,
-    `${(sample.rssBytes / 1024 ** 2).toFixed(3)} MiB, ${sample.errors} errors`,
+    `${formatBytes(sample.rssBytes)}, ${sample.errors} errors`,
     sample.proxyUtilization === null
       ? ""
       : `; proxy on its core ${percent(sample.proxyUtilization)}, load core busy ${percent(sample.loadUtilization)}`,

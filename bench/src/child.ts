@@ -5,13 +5,21 @@ import { setTimeout as delay } from "node:timers/promises";
 import { pinnedTo } from "./cores.ts";
 
 const startWithinMs = 15_000;
-const stopWithinMs = 3_000;
+/** Enough for a proxy that finishes what is under way, and then writes a CPU profile. */
+const stopWithinMs = 10_000;
+/** All that have been started and not yet disposed of. */
+const children = new Set<Child>();
 const keptErrorBytes = 4_096;
 
 /** What to run: the program and its arguments, without the pinning. */
 export interface Command {
   readonly program: string;
   readonly arguments: readonly string[];
+}
+
+/** Ends all programs that are still running: for a benchmark that is interrupted. */
+export async function endChildren(): Promise<void> {
+  await Promise.all([...children].map((child) => child[Symbol.asyncDispose]()));
 }
 
 /** A program started on one core; it ends when the child is disposed of. */
@@ -31,6 +39,7 @@ export class Child implements AsyncDisposable {
     this.#process = spawn("sh", ["-c", 'ulimit -n "$(ulimit -Hn)" && exec "$@"', "sh", ...words], {
       stdio: options.ipc ? ["ignore", "ignore", "pipe", "ipc"] : ["ignore", "pipe", "pipe"],
     });
+    children.add(this);
     this.#process.stdout?.resume();
     this.#process.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#errorText = (this.#errorText + text).slice(-keptErrorBytes);
@@ -104,8 +113,9 @@ export class Child implements AsyncDisposable {
     }
   }
 
-  /** Asks the program to end, and insists after three seconds. */
+  /** Asks the program to end, and insists after ten seconds. */
   async [Symbol.asyncDispose](): Promise<void> {
+    children.delete(this);
     if (this.ended || this.#process.pid === undefined) return;
     const exit = once(this.#process, "exit");
     this.#process.kill("SIGTERM");

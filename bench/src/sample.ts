@@ -33,6 +33,20 @@ export interface Row {
   readonly rssBytes: number;
 }
 
+/** The sample of a scenario that is about memory alone. */
+export function memorySample(rssBytes: number, errors: number): Sample {
+  return {
+    cpuMicrosPerRequest: null,
+    requestsPerSecond: null,
+    p50Ms: null,
+    p99Ms: null,
+    errors,
+    rssBytes,
+    proxyUtilization: null,
+    loadUtilization: null,
+  };
+}
+
 /** The medians of the samples. */
 export function summarize(
   of: { readonly scenario: string; readonly peer: string; readonly version: string },

@@ -9,7 +9,7 @@ const headings = [
   "p50 ms",
   "p99 ms",
   "errors",
-  "RSS MiB",
+  "RSS",
   "cirque/peer",
 ];
 
@@ -26,7 +26,7 @@ export function tableCells(rows: readonly Row[], figure: Figure): readonly (read
       decimal(row.p50Ms, 2),
       decimal(row.p99Ms, 2),
       String(row.errors),
-      formatMebibytes(row.rssBytes),
+      formatBytes(row.rssBytes),
       own === undefined || own === row ? "" : decimal(ratio(own[figure], row[figure]), 2),
     ]),
   ];
@@ -55,7 +55,9 @@ function decimal(value: number | null, digits: number): string {
   return value === null ? "-" : value.toFixed(digits);
 }
 
-function formatMebibytes(bytes: number): string {
-  const mebibytes = bytes / 1024 ** 2;
-  return mebibytes.toFixed(Math.abs(mebibytes) < 1 ? 4 : 1);
+/** A number of bytes in the unit that fits. */
+export function formatBytes(bytes: number): string {
+  const size = Math.abs(bytes);
+  if (size < 1024) return `${Math.round(bytes)} B`;
+  return size < 1024 ** 2 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1024 ** 2).toFixed(1)} MiB`;
 }

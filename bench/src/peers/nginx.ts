@@ -1,6 +1,6 @@
 import { join } from "node:path";
+import { openFilesLimit } from "../open-files.ts";
 import type { Peer } from "../peer.ts";
-import { openFilesLimit } from "./open-files.ts";
 import { versionOf } from "./run-to-end.ts";
 import { fillTemplate } from "./template.ts";
 
