@@ -20,7 +20,7 @@ describe("parseArguments", () => {
 
   it("takes each option", () => {
     const words = ["--scenario", "post-64k,plain-1k", "--peers", "nginx", "--runs", "3", "--seconds", "10"];
-    expect(parse(...words, "--json", "out.json", "--results", "--cpu-prof")).toEqual({
+    expect(parse(...words, "--json", "out.json", "--results")).toEqual({
       kind: "run",
       scenarios: ["post-64k", "plain-1k"],
       peers: ["nginx"],
@@ -28,8 +28,9 @@ describe("parseArguments", () => {
       seconds: 10,
       json: "out.json",
       results: true,
-      cpuProfile: true,
+      cpuProfile: false,
     });
+    expect(parse("--cpu-prof")).toMatchObject({ results: false, cpuProfile: true });
   });
 
   it("knows all, none, repetitions and spaces", () => {
@@ -59,6 +60,7 @@ describe("parseArguments", () => {
     [["--seconds", "601"], '--seconds takes a whole number from 1 to 600, not "601"'],
     [["--seconds", ""], 'not ""'],
     [["--json"], "--json"],
+    [["--results", "--cpu-prof"], "no results"],
     [["--fast"], "--fast"],
     [["plain-1k"], "plain-1k"],
   ])("refuses %j", (words, message) => {

@@ -62,6 +62,9 @@ export function parseArguments(words: readonly string[], known: KnownNames): Req
   const values = parseWords(words);
   if (values.help) return { kind: "help" };
   if (values.list) return { kind: "list" };
+  if (values["cpu-prof"] && values.results) {
+    throw new UsageError("--cpu-prof slows Cirque down, so its figures are no results: leave out one of the two");
+  }
   return {
     kind: "run",
     scenarios: names(values.scenario ?? "plain-1k", "scenario", known.scenarios),

@@ -1,10 +1,12 @@
 import { writeFile } from "node:fs/promises";
 import { help, type KnownNames, parseArguments, type RunRequest, UsageError } from "./arguments.ts";
 import { type PreparedPeer, runScenario } from "./benchmark.ts";
+import { endChildren } from "./child.ts";
 import { pinThisProcess } from "./cores.ts";
+import { thisMachine } from "./machine.ts";
 import type { Peer } from "./peer.ts";
 import { own, peers } from "./peers/index.ts";
-import type { Row } from "./sample.ts";
+import { type ScenarioResult, writeResults } from "./results.ts";
 import type { Scenario } from "./scenario.ts";
 import { scenarios } from "./scenarios/index.ts";
 import { formatTable } from "./table.ts";
@@ -31,18 +33,35 @@ async function main(words: readonly string[]): Promise<number> {
 
 async function run(request: RunRequest): Promise<number> {
   pinThisProcess();
+  process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
   const prepared = await prepare([own, ...peers.filter((peer) => request.peers.includes(peer.name))]);
-  const rows: Row[] = [];
+  const results: ScenarioResult[] = [];
   for (const scenario of chosenScenarios(request)) {
-    const measured = await runScenario(scenario, prepared, { ...request, warmUpSeconds }, progress);
-    rows.push(...measured);
+    const rows = await runScenario(scenario, prepared, { ...request, warmUpSeconds }, progress);
+    results.push({
+      scenario: scenario.name,
+      summary: scenario.summary,
+      figure: scenario.figure,
+      date: new Date().toISOString().slice(0, 10),
+      machine: thisMachine(),
+      seconds: request.seconds,
+      rows,
+    });
     if (request.json === undefined) {
-      console.log(`\n${scenario.name}: ${scenario.summary}\n\n${formatTable(measured, scenario.figure)}\n`);
+      console.log(`\n${scenario.name}: ${scenario.summary}\n\n${formatTable(rows, scenario.figure)}\n`);
     }
   }
+  const rows = results.flatMap((result) => result.rows);
   if (request.json !== undefined) await writeFile(request.json, `${JSON.stringify(rows, undefined, 2)}\n`);
+  if (request.results) await writeResults(results, knownNames().scenarios);
   const ownRows = rows.filter((row) => row.peer === own.name);
   return ownRows.length === request.scenarios.length ? 0 : 1;
+}
+
+/** Leaves no proxy behind that would go on listening. */
+function interrupted(): void {
+  const leave = (): void => process.exit(130);
+  endChildren().then(leave, leave);
 }
 
 /** Those of the peers that can run here; the others are named, with what to do about it. */

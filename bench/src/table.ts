@@ -59,5 +59,6 @@ function decimal(value: number | null, digits: number): string {
 export function formatBytes(bytes: number): string {
   const size = Math.abs(bytes);
   if (size < 1024) return `${Math.round(bytes)} B`;
-  return size < 1024 ** 2 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1024 ** 2).toFixed(1)} MiB`;
+  if (size < 1024 ** 2) return `${(bytes / 1024).toFixed(1)} KiB`;
+  return size < 1024 ** 3 ? `${(bytes / 1024 ** 2).toFixed(1)} MiB` : `${(bytes / 1024 ** 3).toFixed(1)} GiB`;
 }
