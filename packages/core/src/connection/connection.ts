@@ -1,0 +1,220 @@
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+
+/** Who is told what happens on a connection. Changing hands (a pool, another request) is changing the listener. */
+export interface ConnectionListener {
+  /** Bytes came. The buffer belongs to the listener. */
+  onBytes(chunk: Buffer): void;
+  /** The peer will send nothing more; it may still read. */
+  onEnd(): void;
+  /** What was written has left; `write` may go on. */
+  onDrain(): void;
+  /** The connection is gone: the last call, made exactly once. */
+  onClose(error: Error | undefined): void;
+}
+
+/** Bytes waiting to leave at which `write` asks to stop: with what is in the kernel, enough to keep a fast peer busy. */
+const HIGH_WATER_BYTES = 64 * 1024;
+
+/** Up to this size, head and body are copied into one buffer; above, two buffers in one system call are cheaper. */
+const COPY_BYTES = 16 * 1024;
+
+/** A closing connection reads on for so long, and so much, that the peer can get what was sent last (RFC 9112, 9.6). */
+const LINGER_MS = 2_000;
+const LINGER_BYTES = 1024 * 1024;
+
+/**
+ * A connection as bytes both ways: a thin skin over a socket that keeps streams' machinery away from the sessions.
+ */
+export class Connection {
+  readonly socket: Socket;
+  /** When it was made, in milliseconds of `performance.now()`. */
+  readonly establishedAt: number = performance.now();
+  /** How many exchanges it has carried. */
+  exchanges = 0;
+  /** Who is told what happens. */
+  listener: ConnectionListener;
+  /** What broke the connection, if it broke. */
+  error: Error | undefined;
+  #paused = true;
+
+  /** Nothing is read before `resume`. */
+  constructor(socket: Socket, listener: ConnectionListener) {
+    this.socket = socket;
+    this.listener = listener;
+    (socket as Bound)[CONNECTION] = this;
+    socket.on("data", onData);
+    socket.pause();
+    socket.on("end", onEnd);
+    socket.on("drain", onDrain);
+    socket.on("error", onError);
+    socket.on("close", onClose);
+  }
+
+  /** Whether it can still be written to. */
+  get writable(): boolean {
+    return this.socket.writable;
+  }
+
+  get closed(): boolean {
+    return this.socket.destroyed;
+  }
+
+  /** The peer's address and port, `127.0.0.1:1234`; `unix:` for a Unix socket. */
+  get remoteAddress(): string {
+    return addressOf(this.socket.remoteAddress, this.socket.remotePort);
+  }
+
+  /** Our address and port. */
+  get localAddress(): string {
+    return addressOf(this.socket.localAddress, this.socket.localPort);
+  }
+
+  /** The TLS socket, if it is one: its methods tell protocol, cipher and certificates. */
+  get tls(): TLSSocket | undefined {
+    return "encrypted" in this.socket ? (this.socket as TLSSocket) : undefined;
+  }
+
+  /**
+   * Writes bytes, or a latin1 string.
+   * @returns false when enough is waiting: stop, and go on at `onDrain`.
+   */
+  write(data: Buffer | string): boolean {
+    const socket = this.socket;
+    if (typeof data === "string") socket.write(data, "latin1");
+    else socket.write(data);
+    return socket.writableLength < HIGH_WATER_BYTES;
+  }
+
+  /** Writes bytes between two latin1 strings, in one system call. */
+  writeBetween(prefix: string, data: Buffer, suffix: string): boolean {
+    const socket = this.socket;
+    if (data.length <= COPY_BYTES) {
+      const dataEnd = prefix.length + data.length;
+      const joined = Buffer.allocUnsafe(dataEnd + suffix.length);
+      joined.write(prefix, "latin1");
+      data.copy(joined, prefix.length);
+      if (suffix !== "") joined.write(suffix, dataEnd, "latin1");
+      socket.write(joined);
+    } else {
+      socket.cork();
+      socket.write(prefix, "latin1");
+      socket.write(data);
+      if (suffix !== "") socket.write(suffix, "latin1");
+      socket.uncork();
+    }
+    return socket.writableLength < HIGH_WATER_BYTES;
+  }
+
+  /** Whether `write` would be asked to stop. */
+  get full(): boolean {
+    return this.socket.writableLength >= HIGH_WATER_BYTES;
+  }
+
+  /** No more `onBytes`, but for what is on its way. */
+  pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.socket.resume();
+  }
+
+  /** Says that nothing more will be sent, behind what was written. */
+  end(): void {
+    this.socket.end();
+  }
+
+  /**
+   * Closes so that the peer gets what was written: ends, then reads and drops until the peer ends too, within bounds.
+   * Closing at once would reset the connection while the peer is still sending, and lose the last response with it.
+   */
+  closeGracefully(): void {
+    if (this.closed) return;
+    this.end();
+    this.listener = new Lingering(this, this.listener);
+    this.resume();
+  }
+
+  /** Closes at once. */
+  destroy(error?: Error): void {
+    this.socket.destroy(error);
+  }
+
+  /** Closes at once with a reset, so that the peer cannot take what it got for the whole. */
+  reset(): void {
+    if ("resetAndDestroy" in this.socket && this.tls === undefined) this.socket.resetAndDestroy();
+    else this.destroy();
+  }
+}
+
+/** Drops what still comes on a connection that is closing. */
+class Lingering implements ConnectionListener {
+  readonly #connection: Connection;
+  readonly #former: ConnectionListener;
+  readonly #timer: NodeJS.Timeout;
+  #left = LINGER_BYTES;
+
+  constructor(connection: Connection, former: ConnectionListener) {
+    this.#connection = connection;
+    this.#former = former;
+    this.#timer = setTimeout(() => connection.destroy(), LINGER_MS);
+  }
+
+  onBytes(chunk: Buffer): void {
+    this.#left -= chunk.length;
+    if (this.#left < 0) this.#connection.destroy();
+  }
+
+  onEnd(): void {
+    // With both sides ended the socket closes by itself, once everything has left.
+  }
+
+  onDrain(): void {}
+
+  onClose(error: Error | undefined): void {
+    clearTimeout(this.#timer);
+    this.#former.onClose(error);
+  }
+}
+
+const CONNECTION = Symbol("connection");
+
+/** The socket's listeners are shared by all sockets and find their connection here: no closures for each of them. */
+interface Bound extends Socket {
+  [CONNECTION]?: Connection;
+}
+
+function connectionOf(socket: Socket): Connection {
+  return (socket as Bound)[CONNECTION] as Connection; // set by the constructor, before the listeners are added
+}
+
+function onData(this: Socket, chunk: Buffer): void {
+  connectionOf(this).listener.onBytes(chunk);
+}
+
+function onEnd(this: Socket): void {
+  connectionOf(this).listener.onEnd();
+}
+
+function onDrain(this: Socket): void {
+  connectionOf(this).listener.onDrain();
+}
+
+function onError(this: Socket, error: Error): void {
+  connectionOf(this).error = error;
+}
+
+function onClose(this: Socket): void {
+  const connection = connectionOf(this);
+  connection.listener.onClose(connection.error);
+}
+
+function addressOf(address: string | undefined, port: number | undefined): string {
+  if (address === undefined) return "unix:";
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}

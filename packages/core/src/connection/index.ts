@@ -1,0 +1,2 @@
+export { Connection, type ConnectionListener } from "./connection.ts";
+export { Deadline } from "./deadline.ts";

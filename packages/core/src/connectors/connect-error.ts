@@ -1,0 +1,36 @@
+import { CirqueError } from "../errors/cirque-error.ts";
+import type { ErrorCode } from "../errors/error-catalogue.ts";
+import type { HttpPeer } from "./http-peer.ts";
+
+/** What a failed connect means (CONN-03). */
+export function connectError(peer: HttpPeer, cause: Error): CirqueError {
+  const system = (cause as NodeJS.ErrnoException).code ?? "";
+  const code = CODES[system] ?? "ConnectError";
+  return CirqueError.upstream(code, `could not connect to ${peer}: ${cause.message}`, {
+    cause,
+    context: { peer: peer.address },
+  });
+}
+
+/** What a failed TLS handshake means: a certificate that was refused is told from the rest. */
+export function tlsError(peer: HttpPeer, cause: Error): CirqueError {
+  const system = (cause as NodeJS.ErrnoException).code ?? "";
+  const code = /CERT|SELF_SIGNED|ALTNAME|UNABLE_TO|CRL|HOSTNAME/.test(system) ? "InvalidCert" : "TLSHandshakeFailure";
+  return CirqueError.upstream(code, `TLS with ${peer} failed: ${cause.message}`, {
+    cause,
+    context: { peer: peer.address },
+  });
+}
+
+const CODES: Readonly<Record<string, ErrorCode>> = {
+  ECONNREFUSED: "ConnectRefused",
+  // Nobody listens on the Unix socket's path.
+  ENOENT: "ConnectRefused",
+  ETIMEDOUT: "ConnectTimedout",
+  EADDRNOTAVAIL: "BindError",
+  EADDRINUSE: "InternalError",
+  EACCES: "InternalError",
+  EPERM: "InternalError",
+  ENETUNREACH: "ConnectNoRoute",
+  EHOSTUNREACH: "ConnectNoRoute",
+};

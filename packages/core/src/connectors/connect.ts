@@ -1,0 +1,128 @@
+import net from "node:net";
+import tls from "node:tls";
+import { CirqueError } from "../errors/cirque-error.ts";
+import { connectError, tlsError } from "./connect-error.ts";
+import { checkTlsName, type HttpPeer } from "./http-peer.ts";
+
+/** What holds for all connections of a connector. */
+export interface ConnectOptions {
+  /** Trust roots in PEM, in place of the built-in ones (CFG-12). */
+  readonly ca?: string | undefined;
+  /** Addresses to connect from, by the family of the peer; one at random (CFG-15, CFG-16). */
+  readonly bindToIpv4?: readonly string[];
+  readonly bindToIpv6?: readonly string[];
+  /** Takes TLS secrets, a line each, for debugging (CFG-20). */
+  readonly onKeylog?: ((line: Buffer) => void) | undefined;
+}
+
+/**
+ * Connects to a peer, and does the TLS handshake if it wants one.
+ * @throws CirqueError, upstream, with the code of what went wrong (CONN-03).
+ */
+export async function connect(peer: HttpPeer, options: ConnectOptions): Promise<net.Socket> {
+  checkTlsName(peer);
+  const { connectionTimeoutMs, totalConnectionTimeoutMs } = peer.options;
+  const startedAt = performance.now();
+  const socket = await opened(
+    tcpSocket(peer, options),
+    "connect",
+    peer,
+    Math.min(connectionTimeoutMs, totalConnectionTimeoutMs),
+  );
+  if (!peer.options.tls) return socket;
+  const left = totalConnectionTimeoutMs - (performance.now() - startedAt);
+  return opened(
+    tlsSocket(socket, peer, options),
+    "secureConnect",
+    peer,
+    Math.max(1, Math.min(connectionTimeoutMs, left)),
+  );
+}
+
+function tcpSocket(peer: HttpPeer, options: ConnectOptions): net.Socket {
+  const address = peer.socketAddress;
+  const common = { allowHalfOpen: true, highWaterMark: 64 * 1024 };
+  if ("path" in address) return net.connect({ path: address.path, ...common });
+  const localAddress = peer.options.localAddress ?? sourceAddress(address.host, options);
+  const { localPort, tcpKeepaliveMs } = peer.options;
+  return net.connect({
+    host: address.host,
+    port: address.port,
+    noDelay: true,
+    ...common,
+    ...(localAddress !== undefined && { localAddress }),
+    ...(localPort !== undefined && { localPort }),
+    ...(tcpKeepaliveMs !== undefined && { keepAlive: true, keepAliveInitialDelay: tcpKeepaliveMs }),
+  });
+}
+
+function tlsSocket(socket: net.Socket, peer: HttpPeer, options: ConnectOptions): tls.TLSSocket {
+  const { verifyCert, verifyHostname, alternativeName, clientCertificate } = peer.options;
+  const ca = peer.options.ca ?? options.ca;
+  const host = "host" in peer.socketAddress ? peer.socketAddress.host : "";
+  const secured = tls.connect({
+    socket,
+    // Without SNI, the address itself is what the certificate has to be for.
+    host: peer.sni ?? host,
+    ...(peer.sni !== undefined && { servername: peer.sni }),
+    ALPNProtocols: ["http/1.1"],
+    rejectUnauthorized: verifyCert,
+    ...(ca !== undefined && { ca }),
+    ...(clientCertificate !== undefined && { cert: clientCertificate.cert, key: clientCertificate.key }),
+    checkServerIdentity: (name, certificate) => {
+      if (!verifyHostname) return undefined;
+      const wrong = tls.checkServerIdentity(peer.sni ?? name, certificate);
+      if (wrong === undefined || alternativeName === undefined) return wrong;
+      return tls.checkServerIdentity(alternativeName, certificate);
+    },
+  });
+  if (options.onKeylog !== undefined) secured.on("keylog", options.onKeylog);
+  return secured;
+}
+
+/** Waits until the socket is usable, at most `timeoutMs`; a socket that is not is destroyed. */
+function opened(
+  socket: net.Socket,
+  event: "connect" | "secureConnect",
+  peer: HttpPeer,
+  timeoutMs: number,
+): Promise<net.Socket> {
+  return new Promise((resolve, reject) => {
+    const settle = (error?: CirqueError): void => {
+      clearTimeout(timer);
+      socket.off(event, onOpen);
+      socket.off("close", onClose);
+      // Errors that come later belong to whoever takes the socket over; until then they must not be unhandled.
+      if (error === undefined) {
+        socket.off("error", onError);
+        resolve(socket);
+      } else {
+        socket.destroy();
+        reject(error);
+      }
+    };
+    const onOpen = (): void => settle();
+    const onError = (error: Error): void =>
+      settle(event === "connect" ? connectError(peer, error) : tlsError(peer, error));
+    const onClose = (): void => onError(new Error("the peer closed the connection"));
+    const timer =
+      timeoutMs < 2 ** 31 - 1
+        ? setTimeout(
+            () => {
+              const code = event === "connect" ? "ConnectTimedout" : "TLSHandshakeTimedout";
+              settle(CirqueError.upstream(code, `${peer} was not there after ${Math.round(timeoutMs)} ms`));
+            },
+            Math.max(1, timeoutMs),
+          )
+        : undefined;
+    socket.on(event, onOpen);
+    socket.on("error", onError);
+    socket.on("close", onClose);
+  });
+}
+
+function sourceAddress(host: string, options: ConnectOptions): string | undefined {
+  const addresses = net.isIPv6(host) ? options.bindToIpv6 : net.isIPv4(host) ? options.bindToIpv4 : undefined;
+  if (addresses === undefined || addresses.length === 0) return undefined;
+  return addresses[Math.floor(Math.random() * addresses.length)];
+}

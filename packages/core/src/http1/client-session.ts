@@ -1,0 +1,396 @@
+import {
+  type HeaderMap,
+  MalformedMessage,
+  ParseEvent,
+  type ParserLimits,
+  type RequestHead,
+  type ResponseHead,
+  ResponseParser,
+  serializeRequestHead,
+} from "@cirque/http";
+import type { Connection, ConnectionListener } from "../connection/connection.ts";
+import { Deadline } from "../connection/deadline.ts";
+import type { Poolable, UnusableReason } from "../connectors/connection-pool.ts";
+import { CirqueError } from "../errors/cirque-error.ts";
+import type { BodySink } from "../session/body.ts";
+import type { ClientSession, ClientSessionObserver } from "../session/client-session.ts";
+import { BodyWriter } from "./body-writer.ts";
+import { frameRequest } from "./outgoing-framing.ts";
+
+/** Interim responses taken before a final one; an origin that goes on beyond is broken. */
+const MAX_INTERIM_RESPONSES = 16;
+
+/** Time-outs of one exchange with an origin, in milliseconds. */
+export interface ClientTimeouts {
+  /** Silence while a response is expected, or in the middle of one (PO-04). */
+  readonly readTimeoutMs: number;
+  /** An origin that takes nothing of the request (PO-05). */
+  readonly writeTimeoutMs: number;
+}
+
+/**
+ * An HTTP/1.1 connection with an origin, and the exchange that it carries (RFC 9112). One after another: `begin` starts
+ * each.
+ */
+export class Http1ClientSession implements ClientSession, ConnectionListener, Poolable {
+  readonly connection: Connection;
+  readonly #parser: ResponseParser;
+  readonly #deadline: Deadline;
+  #timeouts: ClientTimeouts;
+  observer: ClientSessionObserver | undefined;
+  reused = false;
+  requestStarted = false;
+  requestEnded = false;
+  responseEnded = false;
+  bodyBytesRead = 0;
+  #writer: BodyWriter | undefined;
+  #sink: BodySink | undefined;
+  #paused = false;
+  #pumping = false;
+  #keepAlive = true;
+  #peerEnded = false;
+  #upgradeRequested = false;
+  #tunnelling = false;
+  #interim = 0;
+  #error: CirqueError | undefined;
+  #head: ResponseHead | undefined;
+  #resolveHead: ((head: ResponseHead) => void) | undefined;
+  #rejectHead: ((error: CirqueError) => void) | undefined;
+  /** Set while the connection is idle in a pool. */
+  #onUnusable: ((reason: UnusableReason) => void) | undefined;
+
+  constructor(connection: Connection, limits: Partial<ParserLimits>, timeouts: ClientTimeouts) {
+    this.connection = connection;
+    connection.listener = this;
+    this.#timeouts = timeouts;
+    this.#parser = new ResponseParser(limits);
+    this.#deadline = new Deadline(() => this.#onDeadline());
+  }
+
+  /** Makes the connection ready for another exchange. */
+  begin(timeouts: ClientTimeouts): this {
+    this.#timeouts = timeouts;
+    this.reused = this.connection.exchanges++ > 0;
+    this.requestStarted = this.requestEnded = this.responseEnded = false;
+    this.bodyBytesRead = 0;
+    this.#writer = undefined;
+    this.#sink = undefined;
+    this.#paused = false;
+    this.#interim = 0;
+    this.#head = undefined;
+    if (this.reused) this.#parser.startNext();
+    this.connection.resume();
+    return this;
+  }
+
+  /** Whether the connection can carry another exchange (POOL-10): everything was read and written, and nothing beyond. */
+  get reusable(): boolean {
+    return (
+      this.responseEnded &&
+      this.requestEnded &&
+      this.#keepAlive &&
+      !this.#peerEnded &&
+      this.#error === undefined &&
+      this.#parser.bufferedBytes === 0 &&
+      this.connection.writable
+    );
+  }
+
+  /** How long the origin keeps an idle connection, from its `Keep-Alive` field (POOL-11); undefined when it does not say. */
+  get originIdleTimeoutMs(): number | undefined {
+    const value = this.#head?.headers.get("keep-alive");
+    if (value === undefined) return undefined;
+    const seconds = /(?:^|[,\s])timeout=(\d{1,9})(?:$|[,\s])/i.exec(value)?.[1];
+    return seconds === undefined ? undefined : Number(seconds) * 1000;
+  }
+
+  /**
+   * Watches the idle connection (POOL-08): one that the origin closes, or sends something on unasked, is gone before
+   * somebody takes it (promise P2).
+   */
+  startIdle(idleTimeoutMs: number, onUnusable: (reason: UnusableReason) => void): void {
+    this.#onUnusable = onUnusable;
+    this.connection.resume();
+    this.#deadline.set(idleTimeoutMs);
+  }
+
+  stopIdle(): boolean {
+    this.#onUnusable = undefined;
+    this.#deadline.clear();
+    return this.reusable;
+  }
+
+  close(): void {
+    this.#keepAlive = false;
+    this.#deadline.dispose();
+    this.connection.destroy();
+  }
+
+  get remoteAddress(): string {
+    return this.connection.remoteAddress;
+  }
+
+  get localAddress(): string {
+    return this.connection.localAddress;
+  }
+
+  writeHead(head: RequestHead, hasBody: boolean): void {
+    const framing = frameRequest(head, hasBody);
+    this.#upgradeRequested = head.headers.has("upgrade");
+    this.#keepAlive = !framing.close && !this.#upgradeRequested;
+    this.#parser.expect(head.method);
+    if (this.#upgradeRequested) framing.lines += "Connection: Upgrade\r\n";
+    else if (framing.close) framing.lines += "Connection: close\r\n";
+    this.#writer = new BodyWriter(this.connection, framing.bodyLength);
+    this.#writer.hold(serializeRequestHead(head, framing.lines));
+    if (!hasBody) this.end();
+  }
+
+  write(chunk: Buffer): boolean {
+    if (this.#error !== undefined || this.requestEnded || this.#writer === undefined) return true;
+    this.requestStarted = true;
+    const goOn = this.#writer.write(chunk);
+    if (!goOn) this.#deadline.set(this.#timeouts.writeTimeoutMs);
+    else if (!this.#tunnelling) this.#deadline.set(this.#timeouts.readTimeoutMs);
+    return goOn;
+  }
+
+  end(trailers?: HeaderMap): void {
+    if (this.#error !== undefined || this.requestEnded || this.#writer === undefined) return;
+    this.requestStarted = true;
+    if (!this.#writer.end(trailers)) {
+      this.#fail(
+        CirqueError.internal("WriteError", "the request body is shorter than its Content-Length: a filter cut it"),
+      );
+      return;
+    }
+    this.requestEnded = true;
+    if (this.#tunnelling) this.connection.end();
+    else if (!this.responseEnded) this.#deadline.set(this.#timeouts.readTimeoutMs);
+  }
+
+  flush(): void {
+    if (this.#error !== undefined) return;
+    this.requestStarted = true;
+    this.#writer?.flush();
+  }
+
+  readHead(): Promise<ResponseHead> {
+    return new Promise((resolve, reject) => {
+      if (this.#error !== undefined) {
+        reject(this.#error);
+        return;
+      }
+      this.#resolveHead = resolve;
+      this.#rejectHead = reject;
+      if (this.#parser.head !== undefined) {
+        // The interim one that was handed out before.
+        this.#parser.next();
+        this.#parser.startNext();
+      }
+      this.connection.resume();
+      this.#deadline.set(this.#timeouts.readTimeoutMs);
+      if (this.#parser.bufferedBytes > 0) this.#pump();
+    });
+  }
+
+  readBody(sink: BodySink): void {
+    this.#sink = sink;
+    this.#paused = false;
+    this.connection.resume();
+    if (this.#tunnelling) {
+      const early = this.#parser.takeRemainder();
+      if (early.length > 0) this.#onTunnelBytes(early);
+    } else this.#pump();
+  }
+
+  pauseBody(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.connection.pause();
+    this.#deadline.clear();
+  }
+
+  resumeBody(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.connection.resume();
+    if (!this.#tunnelling) this.#pump();
+  }
+
+  upgrade(): void {
+    this.#tunnelling = true;
+    this.#deadline.clear();
+    this.requestEnded = false;
+    this.#writer?.becomeTunnel();
+  }
+
+  abort(error: CirqueError): void {
+    this.#fail(error);
+  }
+
+  onBytes(chunk: Buffer): void {
+    if (this.#onUnusable !== undefined) {
+      this.#dropIdle("unexpected-data");
+      return;
+    }
+    if (this.#tunnelling) {
+      this.#onTunnelBytes(chunk);
+      return;
+    }
+    this.#parser.push(chunk);
+    const waiting = this.#resolveHead !== undefined || (this.#sink !== undefined && !this.#paused);
+    if (waiting) this.#pump();
+    // Nobody wants it yet. Behind a complete response it is surplus, which `reusable` sees.
+    else this.connection.pause();
+  }
+
+  onEnd(): void {
+    this.#peerEnded = true;
+    if (this.#onUnusable !== undefined) {
+      this.#dropIdle("closed");
+      return;
+    }
+    if (this.#tunnelling) {
+      this.responseEnded = true;
+      this.#sink?.onEnd(undefined);
+      return;
+    }
+    if (this.responseEnded) return;
+    try {
+      if (this.#parser.finish()) {
+        this.#endResponse(undefined);
+        return;
+      }
+      this.#fail(this.#closedError("the origin closed the connection before it answered"));
+    } catch {
+      this.#fail(this.#closedError("the origin closed the connection in the middle of its response"));
+    }
+  }
+
+  onDrain(): void {
+    if (!this.#tunnelling && !this.#paused) this.#deadline.set(this.#timeouts.readTimeoutMs);
+    this.observer?.onWritable();
+  }
+
+  onClose(cause: Error | undefined): void {
+    this.#peerEnded = true;
+    this.#deadline.dispose();
+    if (this.#onUnusable !== undefined) this.#dropIdle("closed");
+    if (this.#tunnelling ? this.responseEnded : this.responseEnded && this.requestEnded) return;
+    this.#fail(this.#closedError("the connection to the origin broke", cause));
+  }
+
+  /** The one loop that turns bytes into a head, body and end, as far as somebody waits for them. */
+  #pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    const parser = this.#parser;
+    try {
+      while (this.#error === undefined && !this.responseEnded) {
+        if (this.#resolveHead === undefined && (this.#sink === undefined || this.#paused)) return;
+        switch (parser.next()) {
+          case ParseEvent.Head:
+            this.#onHead(parser.head as ResponseHead); // just parsed
+            break;
+          case ParseEvent.Data:
+            this.bodyBytesRead += parser.data.length;
+            this.#sink?.onData(parser.data);
+            break;
+          case ParseEvent.End:
+            this.#endResponse(parser.trailers);
+            break;
+          default:
+            this.#deadline.set(this.#timeouts.readTimeoutMs);
+            return;
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error;
+      const context = { reason: error.reason };
+      this.#fail(
+        CirqueError.upstream("InvalidHTTPHeader", `the origin sent a malformed response: ${error.message}`, {
+          cause: error,
+          context,
+        }),
+      );
+    } finally {
+      this.#pumping = false;
+    }
+  }
+
+  #onHead(head: ResponseHead): void {
+    const status = head.status;
+    if (status === 101 && !this.#upgradeRequested) {
+      this.#fail(CirqueError.upstream("H1Error", "the origin switched protocols without being asked"));
+      return;
+    }
+    if (head.informational && ++this.#interim > MAX_INTERIM_RESPONSES) {
+      this.#fail(
+        CirqueError.upstream("H1Error", `the origin sent more than ${MAX_INTERIM_RESPONSES} interim responses`),
+      );
+      return;
+    }
+    if (!head.informational) {
+      this.#head = head;
+      if (!keepsAlive(head)) this.#keepAlive = false;
+      this.#deadline.clear();
+    }
+    const resolve = this.#resolveHead;
+    this.#resolveHead = this.#rejectHead = undefined;
+    resolve?.(head);
+  }
+
+  #endResponse(trailers: HeaderMap | undefined): void {
+    this.responseEnded = true;
+    this.#deadline.clear();
+    const sink = this.#sink;
+    this.#sink = undefined;
+    sink?.onEnd(trailers);
+  }
+
+  #onTunnelBytes(chunk: Buffer): void {
+    this.bodyBytesRead += chunk.length;
+    this.#sink?.onData(chunk);
+  }
+
+  #dropIdle(reason: UnusableReason): void {
+    const onUnusable = this.#onUnusable;
+    this.#onUnusable = undefined;
+    this.close();
+    onUnusable?.(reason);
+  }
+
+  #onDeadline(): void {
+    if (this.#onUnusable !== undefined) this.#dropIdle("idle-timeout");
+    else if (this.connection.full)
+      this.#fail(CirqueError.upstream("WriteTimedout", "the origin took nothing of the request in time"));
+    else this.#fail(CirqueError.upstream("ReadTimedout", "the origin sent nothing in time"));
+  }
+
+  #closedError(message: string, cause?: Error): CirqueError {
+    // A kept connection that the origin closes just then has not seen the request; another one would have served it.
+    const retry = this.#head === undefined && this.#interim === 0 ? "reused-only" : false;
+    return CirqueError.upstream("ConnectionClosed", message, { retry, ...(cause && { cause }) });
+  }
+
+  #fail(error: CirqueError): void {
+    if (this.#error !== undefined) return;
+    this.#error = error;
+    this.#keepAlive = false;
+    this.#deadline.dispose();
+    const reject = this.#rejectHead;
+    const sink = this.#sink;
+    this.#resolveHead = this.#rejectHead = this.#sink = undefined;
+    this.connection.destroy();
+    reject?.(error);
+    if (!this.responseEnded) sink?.onError(error);
+  }
+}
+
+function keepsAlive(head: ResponseHead): boolean {
+  const connection = head.headers.get("connection");
+  if (connection === undefined) return head.version === "1.1";
+  if (/(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(connection)) return false;
+  return head.version === "1.1" || /(?:^|,)[ \t]*keep-alive[ \t]*(?:,|$)/i.test(connection);
+}

@@ -1,0 +1,228 @@
+import type { Socket } from "node:net";
+import { MalformedMessage, ParseEvent, type RequestHead, RequestParser, serializeResponseHead } from "@cirque/http";
+import { Connection, type ConnectionListener } from "../connection/connection.ts";
+import { Deadline } from "../connection/deadline.ts";
+import type { ServerSession } from "../session/server-session.ts";
+import { refusalResponse } from "./refusal.ts";
+import type { ResolvedHttp1ServerOptions } from "./server-options.ts";
+import { Http1ServerSession } from "./server-session.ts";
+
+/** Why a client was refused before, or in the middle of, its request (promise P13). */
+export interface Refusal {
+  /** The name for logs and metrics: a `RefusalReason`, or `head-timeout`, `body-timeout`, `connect-not-allowed`. */
+  readonly reason: string;
+  /** The status it was answered with; undefined when nothing could be answered. */
+  readonly status: number | undefined;
+  readonly message: string;
+  readonly clientAddress: string;
+}
+
+/** What the owner of HTTP/1.1 connections is told. */
+export interface Http1ServerHandler {
+  /** A request came: answer it through the session. Must not throw. */
+  onRequest(session: ServerSession): void;
+  onRefusal(refusal: Refusal): void;
+  /** The connection is gone. */
+  onConnectionClose(connection: Http1ServerConnection): void;
+}
+
+/**
+ * One HTTP/1.1 connection with a client (RFC 9112): reads one request after another, makes a session of each, and
+ * answers what is malformed or late by itself. Pipelined requests wait in the parser, and the client with them, until
+ * their turn (RFC 9112, 9.3.2).
+ */
+export class Http1ServerConnection implements ConnectionListener {
+  readonly connection: Connection;
+  readonly options: ResolvedHttp1ServerOptions;
+  readonly parser: RequestParser;
+  readonly #handler: Http1ServerHandler;
+  readonly #readDeadline: Deadline;
+  #session: Http1ServerSession | undefined;
+  #requests = 0;
+  #headStartedAt = 0;
+  #idleTimeoutMs: number;
+  #reading = false;
+  #draining = false;
+  #closing = false;
+
+  constructor(socket: Socket, options: ResolvedHttp1ServerOptions, handler: Http1ServerHandler) {
+    this.options = options;
+    this.#handler = handler;
+    this.#idleTimeoutMs = options.keepAliveTimeoutMs;
+    this.parser = new RequestParser(options.limits);
+    this.#readDeadline = new Deadline(() => this.#onReadDeadline());
+    this.connection = new Connection(socket, this);
+    this.#readDeadline.set(options.firstByteTimeoutMs);
+    this.connection.resume();
+  }
+
+  /** Whether no request is under way. */
+  get idle(): boolean {
+    return this.#session === undefined;
+  }
+
+  /** Whether this connection will close after the request under way. */
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** No request after the one under way; an idle connection closes at once. */
+  drain(): void {
+    this.#draining = true;
+    if (this.#session !== undefined) this.#session.keepAlive = false;
+    else if (!this.parser.started) this.#close();
+  }
+
+  /** Closes at once, whatever is under way. */
+  destroy(): void {
+    this.connection.destroy();
+  }
+
+  onBytes(chunk: Buffer): void {
+    const session = this.#session;
+    if (session?.tunnelling) {
+      session.onTunnelBytes(chunk);
+      return;
+    }
+    if (this.#closing) return;
+    this.parser.push(chunk);
+    if (session === undefined) this.#readHeads();
+    else session.onMoreBytes();
+  }
+
+  onEnd(): void {
+    if (this.#session !== undefined) this.#session.onClientEnd();
+    else this.connection.destroy();
+  }
+
+  onDrain(): void {
+    this.#session?.onDrain();
+  }
+
+  onClose(error: Error | undefined): void {
+    this.#closing = true;
+    this.#readDeadline.dispose();
+    const session = this.#session;
+    this.#session = undefined;
+    session?.onConnectionClose(error);
+    this.#handler.onConnectionClose(this);
+  }
+
+  /** The session has read and answered its request. */
+  sessionDone(session: Http1ServerSession): void {
+    if (session !== this.#session) return;
+    this.#session = undefined;
+    if (!session.keepAlive || this.#draining) {
+      this.#close();
+      return;
+    }
+    this.parser.startNext();
+    this.#idleTimeoutMs = idleTimeoutOf(session.request, this.options.keepAliveTimeoutMs);
+    this.connection.resume();
+    if (this.parser.bufferedBytes > 0) this.#readHeads();
+    else this.#readDeadline.set(this.#idleTimeoutMs);
+  }
+
+  /** Waits for body bytes, at most `ms`. */
+  expectBody(ms: number): void {
+    this.#readDeadline.set(ms);
+  }
+
+  /** Waits for nothing. */
+  expectNothing(): void {
+    this.#readDeadline.clear();
+  }
+
+  /** Tells the owner why a request was refused. */
+  reportRefusal(reason: string, status: number | undefined, message: string): void {
+    this.#handler.onRefusal({ reason, status, message, clientAddress: this.connection.remoteAddress });
+  }
+
+  /** Sends what was written, then closes. */
+  closeGracefully(): void {
+    this.#closing = true;
+    this.#readDeadline.dispose();
+    this.connection.closeGracefully();
+  }
+
+  #readHeads(): void {
+    // A request that is answered at once comes back here through `sessionDone`; the loop below goes on then.
+    if (this.#reading) return;
+    this.#reading = true;
+    try {
+      while (this.#session === undefined && !this.#closing) {
+        if (this.parser.next() !== ParseEvent.Head) {
+          this.#expectHead();
+          return;
+        }
+        this.#headStartedAt = 0;
+        this.#readDeadline.clear();
+        // The parser has just said that there is one.
+        this.#onHead(this.parser.head as RequestHead);
+      }
+    } catch (error) {
+      this.#refuse(error);
+    } finally {
+      this.#reading = false;
+    }
+  }
+
+  #onHead(head: RequestHead): void {
+    this.#requests++;
+    this.connection.exchanges = this.#requests;
+    if (head.method === "CONNECT" && !this.options.allowConnect) {
+      this.#answerAndClose("connect-not-allowed", 405, "CONNECT is not allowed here");
+      return;
+    }
+    const last = this.#draining || this.#requests >= this.options.maxRequestsPerConnection;
+    const session = new Http1ServerSession(this, head, !last);
+    this.#session = session;
+    this.#handler.onRequest(session);
+  }
+
+  #expectHead(): void {
+    if (!this.parser.started) {
+      this.#readDeadline.set(this.#requests === 0 ? this.options.firstByteTimeoutMs : this.#idleTimeoutMs);
+      return;
+    }
+    const now = performance.now();
+    if (this.#headStartedAt === 0) this.#headStartedAt = now;
+    const left = this.options.headTotalTimeoutMs - (now - this.#headStartedAt);
+    this.#readDeadline.set(Math.min(this.options.headTimeoutMs, Math.max(0, left)));
+  }
+
+  #onReadDeadline(): void {
+    if (this.#session !== undefined) this.#session.onBodyTimeout();
+    else if (this.parser.started) this.#answerAndClose("head-timeout", 408, "the request head took too long");
+    else this.#close();
+  }
+
+  #refuse(error: unknown): void {
+    if (!(error instanceof MalformedMessage)) throw error;
+    this.#answerAndClose(error.reason, error.status, error.message);
+  }
+
+  #answerAndClose(reason: string, status: number, message: string): void {
+    this.reportRefusal(reason, status, message);
+    this.connection.write(serializeResponseHead(refusalResponse(status)));
+    this.closeGracefully();
+  }
+
+  #close(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#readDeadline.dispose();
+    this.connection.closeGracefully();
+  }
+}
+
+const LONGEST_IDLE_MS = 600_000;
+
+/** The client's own idle time-out and a margin, if it says one that is longer than ours. */
+function idleTimeoutOf(request: RequestHead, ownMs: number): number {
+  const value = request.headers.get("keep-alive");
+  if (value === undefined) return ownMs;
+  const seconds = Number(/(?:^|[,\s])timeout=(\d{1,6})(?:$|[,\s])/i.exec(value)?.[1]);
+  if (Number.isNaN(seconds)) return ownMs;
+  return Math.max(ownMs, Math.min(seconds * 1000 + 5_000, LONGEST_IDLE_MS));
+}
