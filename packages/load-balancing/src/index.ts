@@ -1,1 +1,12 @@
-export {};
+export * from "./backend.ts";
+export * from "./backends.ts";
+export * from "./discovery/service-discovery.ts";
+export * from "./discovery/static-discovery.ts";
+export * from "./health/backend-health.ts";
+export * from "./health/health-check.ts";
+export type { HealthCheckRun } from "./health/health-check-run.ts";
+export * from "./health/tcp-health-check.ts";
+export * from "./load-balancer.ts";
+export * from "./selection/backend-selection.ts";
+export * from "./selection/round-robin.ts";
+export * from "./selection/unique-candidates.ts";
