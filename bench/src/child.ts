@@ -15,6 +15,8 @@ const keptErrorBytes = 4_096;
 export interface Command {
   readonly program: string;
   readonly arguments: readonly string[];
+  /** What asks the program to end soon. Default: SIGTERM. */
+  readonly stopSignal?: NodeJS.Signals;
 }
 
 /** Ends all programs that are still running: for a benchmark that is interrupted. */
@@ -25,6 +27,7 @@ export async function endChildren(): Promise<void> {
 /** A program started on one core; it ends when the child is disposed of. */
 export class Child implements AsyncDisposable {
   readonly #process: ChildProcess;
+  readonly #stopSignal: NodeJS.Signals;
   #errorText = "";
 
   /**
@@ -39,6 +42,7 @@ export class Child implements AsyncDisposable {
     this.#process = spawn("sh", ["-c", 'ulimit -n "$(ulimit -Hn)" && exec "$@"', "sh", ...words], {
       stdio: options.ipc ? ["ignore", "ignore", "pipe", "ipc"] : ["ignore", "pipe", "pipe"],
     });
+    this.#stopSignal = command.stopSignal ?? "SIGTERM";
     children.add(this);
     this.#process.stdout?.resume();
     this.#process.stderr?.setEncoding("utf8").on("data", (text: string) => {
@@ -118,7 +122,7 @@ export class Child implements AsyncDisposable {
     children.delete(this);
     if (this.ended || this.#process.pid === undefined) return;
     const exit = once(this.#process, "exit");
-    this.#process.kill("SIGTERM");
+    this.#process.kill(this.#stopSignal);
     const timer = setTimeout(() => this.#process.kill("SIGKILL"), stopWithinMs);
     await exit;
     clearTimeout(timer);

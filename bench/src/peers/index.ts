@@ -3,6 +3,7 @@ import { cirque } from "./cirque.ts";
 import { haproxy } from "./haproxy.ts";
 import { nginx } from "./nginx.ts";
 import { nodePeer } from "./node-peer.ts";
+import { pingora } from "./pingora.ts";
 
 /** Our own row, which every benchmark has. */
 export const own: Peer = cirque;
@@ -11,6 +12,7 @@ export const own: Peer = cirque;
 export const peers: readonly Peer[] = [
   nginx,
   haproxy,
+  pingora,
   nodePeer("fast-proxy", "fast-proxy.js", []),
   nodePeer("@fastify/http-proxy", "fastify-http-proxy.js", ["websocket"]),
   nodePeer("http-proxy-3", "http-proxy-3.js", ["websocket"]),
