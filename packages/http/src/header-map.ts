@@ -162,11 +162,10 @@ export class HeaderMap {
     return wire;
   }
 
-  /** The fields as an object, for logs: values of equal names joined. It inherits nothing, so any name is safe in it. */
+  /** The fields as an object, for logs: names in lower case, values of equal names joined. */
   toJSON(): Record<string, string> {
-    const record: Record<string, string> = Object.create(null);
-    for (const field of this.#fields) record[field.name.toLowerCase()] ??= this.get(field.name) ?? "";
-    return record;
+    const names = new Set(this.#fields.map((field) => field.name.toLowerCase()));
+    return Object.fromEntries(Array.from(names, (name) => [name, this.get(name) ?? ""]));
   }
 
   #indexOf(lowerCaseName: string, from: number): number {

@@ -1,4 +1,4 @@
-import { BYTE_CLASS, CR, HTAB, METHOD, SP, TARGET } from "../characters.ts";
+import { BYTE_CLASS, CR, everyCharacter, FIELD_VALUE, METHOD, SP, TARGET } from "../characters.ts";
 import type { HttpVersion } from "../request-head.ts";
 import { MalformedMessage } from "./malformed-message.ts";
 
@@ -42,9 +42,12 @@ export function readRequestLine(
   while (at < end && ((BYTE_CLASS[bytes[at] as number] as number) & TARGET) !== 0) at++;
   const targetEnd = at;
   if (targetEnd === targetStart || bytes[at] !== SP || at >= end) throw notARequestLine(bytes, start, end);
-  if (targetEnd - targetStart > targetLimit)
+  if (targetEnd - targetStart > targetLimit) {
     throw new MalformedMessage("target-too-long", `more than ${targetLimit} bytes`);
-  line.version = readVersion(bytes, at + 1, end);
+  }
+  const version = readVersion(bytes, at + 1, end);
+  if (version === undefined) throw notARequestLine(bytes, start, end);
+  line.version = version;
   line.method = methodOf(bytes, start, methodEnd);
   line.target = bytes.toString("latin1", targetStart, targetEnd);
 }
@@ -54,19 +57,17 @@ export function readRequestLine(
  * @throws MalformedMessage
  */
 export function readStatusLine(bytes: Buffer, start: number, end: number, line: StatusLine): void {
-  const version = start + 8 <= end ? readVersion(bytes, start, start + 8) : undefined;
-  if (version === undefined || bytes[start + 8] !== SP || end < start + 12) {
-    throw new MalformedMessage("invalid-status-line", "expected HTTP/1.1, a space and a status");
+  const version = readVersion(bytes, start, Math.min(start + 8, end));
+  if (version === undefined || bytes[start + 8] !== SP) {
+    throw notAStatusLine(bytes, start, end, "expected HTTP/1.1, a space and a status");
   }
   const status = digit(bytes[start + 9]) * 100 + digit(bytes[start + 10]) * 10 + digit(bytes[start + 11]);
-  if (!(status >= 100) || (end > start + 12 && bytes[start + 12] !== SP)) {
-    throw new MalformedMessage("invalid-status-line", "the status is not three digits from 100 to 999");
+  if (end < start + 12 || !(status >= 100) || (end > start + 12 && bytes[start + 12] !== SP)) {
+    throw notAStatusLine(bytes, start, end, "the status is not three digits from 100 to 999");
   }
   for (let at = start + 13; at < end; at++) {
-    const byte = bytes[at] as number;
-    if (byte === CR) throw new MalformedMessage("bare-cr", "in the status line");
-    if ((byte < SP && byte !== HTAB) || byte === 0x7f) {
-      throw new MalformedMessage("invalid-status-line", "the reason phrase has a control character");
+    if (((BYTE_CLASS[bytes[at] as number] as number) & FIELD_VALUE) === 0) {
+      throw notAStatusLine(bytes, start, end, "the reason phrase has a control character");
     }
   }
   line.version = version;
@@ -74,8 +75,8 @@ export function readStatusLine(bytes: Buffer, start: number, end: number, line: 
   line.reason = end > start + 13 ? bytes.toString("latin1", start + 13, end) : "";
 }
 
-function readVersion(bytes: Buffer, start: number, end: number): HttpVersion {
-  // "HTTP/1." then one digit.
+/** The version of `HTTP/` digit `.` digit, or undefined for anything else. */
+function readVersion(bytes: Buffer, start: number, end: number): HttpVersion | undefined {
   const prefixed =
     end - start === 8 &&
     bytes[start] === 0x48 &&
@@ -84,15 +85,12 @@ function readVersion(bytes: Buffer, start: number, end: number): HttpVersion {
     bytes[start + 3] === 0x50 &&
     bytes[start + 4] === 0x2f &&
     bytes[start + 6] === 0x2e;
-  const major = prefixed ? digit(bytes[start + 5]) : Number.NaN;
-  const minor = prefixed ? digit(bytes[start + 7]) : Number.NaN;
-  if (major === 1 && minor === 1) return "1.1";
-  if (major === 1 && minor === 0) return "1.0";
-  if (Number.isNaN(major) || Number.isNaN(minor)) {
-    if (bytes.subarray(start, end).includes(CR)) throw new MalformedMessage("bare-cr", "in the version");
-    throw new MalformedMessage("invalid-version", "expected HTTP/1.1");
-  }
-  throw new MalformedMessage("unsupported-version", `HTTP/${major}.${minor}`);
+  if (!prefixed) return undefined;
+  const major = digit(bytes[start + 5]);
+  const minor = digit(bytes[start + 7]);
+  if (Number.isNaN(major) || Number.isNaN(minor)) return undefined;
+  if (major !== 1 || minor > 1) throw new MalformedMessage("unsupported-version", `HTTP/${major}.${minor}`);
+  return minor === 1 ? "1.1" : "1.0";
 }
 
 function isUpperCase(byte: number): boolean {
@@ -111,15 +109,25 @@ function methodOf(bytes: Buffer, start: number, end: number): string {
   return bytes.toString("latin1", start, end);
 }
 
+/** What is wrong with a line that could not be read. */
 function notARequestLine(bytes: Buffer, start: number, end: number): MalformedMessage {
-  const line = bytes.subarray(start, end);
-  if (line.includes(CR)) return new MalformedMessage("bare-cr", "in the request line");
-  const text = line.toString("latin1");
-  const parts = text.split(" ");
-  if (parts.length !== 3)
+  const line = bytes.toString("latin1", start, end);
+  if (line.includes("\r")) return new MalformedMessage("bare-cr", "in the request line");
+  const [method, target, version, ...more] = line.split(" ");
+  if (method === undefined || target === undefined || version === undefined || more.length > 0) {
     return new MalformedMessage("invalid-request-line", "expected method, target and version, one space between");
-  const method = parts[0] ?? "";
-  return /^[A-Z][A-Z0-9_-]*$/.test(method)
-    ? new MalformedMessage("invalid-target", 'empty, or with a control character or "#"')
-    : new MalformedMessage("invalid-method", "it is not upper-case letters, digits, - and _");
+  }
+  if (!/^[A-Z][A-Z0-9_-]*$/.test(method)) {
+    return new MalformedMessage("invalid-method", "it is not upper-case letters, digits, - and _");
+  }
+  if (target === "" || !everyCharacter(target, TARGET)) {
+    return new MalformedMessage("invalid-target", 'empty, or with a control character or "#"');
+  }
+  return new MalformedMessage("invalid-version", "expected HTTP/1.1");
+}
+
+function notAStatusLine(bytes: Buffer, start: number, end: number, detail: string): MalformedMessage {
+  return bytes.subarray(start, end).includes(CR)
+    ? new MalformedMessage("bare-cr", "in the status line")
+    : new MalformedMessage("invalid-status-line", detail);
 }
