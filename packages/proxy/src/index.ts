@@ -1,1 +1,14 @@
-export {};
+export type { BodyChunk } from "./body-chunk.ts";
+export { defaultFailToProxy, type FailToProxy } from "./fail-to-proxy.ts";
+export { HttpProxy, type HttpProxyOptions } from "./http-proxy.ts";
+export { httpProxyService } from "./http-proxy-service.ts";
+export type { MaybePromise } from "./maybe-promise.ts";
+export type {
+  EndCallbacks,
+  PeerCallbacks,
+  ProxyHttp,
+  RequestCallbacks,
+  ResponseCallbacks,
+  UpstreamRequestCallbacks,
+} from "./proxy-http.ts";
+export { requestSummary, Session, type UpstreamFacts } from "./session.ts";

@@ -20,7 +20,7 @@ export interface Refusal {
 /** What the owner of HTTP/1.1 connections is told. */
 export interface Http1ServerHandler {
   /** A request came: answer it through the session. Must not throw. */
-  onRequest(session: ServerSession): void;
+  onRequest(session: ServerSession, connection: Http1ServerConnection): void;
   onRefusal(refusal: Refusal): void;
   /** The connection is gone. */
   onConnectionClose(connection: Http1ServerConnection): void;
@@ -41,7 +41,6 @@ export class Http1ServerConnection implements ConnectionListener {
   #requests = 0;
   #headStartedAt = 0;
   #idleTimeoutMs: number;
-  #reading = false;
   #draining = false;
   #closing = false;
 
@@ -86,7 +85,7 @@ export class Http1ServerConnection implements ConnectionListener {
     }
     if (this.#closing) return;
     this.parser.push(chunk);
-    if (session === undefined) this.#readHeads();
+    if (session === undefined) this.readHead();
     else session.onMoreBytes();
   }
 
@@ -119,7 +118,8 @@ export class Http1ServerConnection implements ConnectionListener {
     this.parser.startNext();
     this.#idleTimeoutMs = idleTimeoutOf(session.request, this.options.keepAliveTimeoutMs);
     this.connection.resume();
-    if (this.parser.bufferedBytes > 0) this.#readHeads();
+    // A pipelined request waits for its turn of the event loop: the end of this one comes first, and other connections.
+    if (this.parser.bufferedBytes > 0) setImmediate(readNext, this);
     else this.#readDeadline.set(this.#idleTimeoutMs);
   }
 
@@ -145,26 +145,21 @@ export class Http1ServerConnection implements ConnectionListener {
     this.connection.closeGracefully();
   }
 
-  #readHeads(): void {
-    // A request that is answered at once comes back here through `sessionDone`; the loop below goes on then.
-    if (this.#reading) return;
-    this.#reading = true;
+  /** Reads a request head, if one is there and none is under way. */
+  readHead(): void {
+    if (this.#session !== undefined || this.#closing) return;
     try {
-      while (this.#session === undefined && !this.#closing) {
-        if (this.parser.next() !== ParseEvent.Head) {
-          this.#expectHead();
-          return;
-        }
-        this.#headStartedAt = 0;
-        this.#readDeadline.clear();
-        // The parser has just said that there is one.
-        this.#onHead(this.parser.head as RequestHead);
+      if (this.parser.next() !== ParseEvent.Head) {
+        this.#expectHead();
+        return;
       }
     } catch (error) {
       this.#refuse(error);
-    } finally {
-      this.#reading = false;
+      return;
     }
+    this.#headStartedAt = 0;
+    this.#readDeadline.clear();
+    this.#onHead(this.parser.head as RequestHead); // the parser has just said that there is one
   }
 
   #onHead(head: RequestHead): void {
@@ -177,7 +172,7 @@ export class Http1ServerConnection implements ConnectionListener {
     const last = this.#draining || this.#requests >= this.options.maxRequestsPerConnection;
     const session = new Http1ServerSession(this, head, !last);
     this.#session = session;
-    this.#handler.onRequest(session);
+    this.#handler.onRequest(session, this);
   }
 
   #expectHead(): void {
@@ -214,6 +209,10 @@ export class Http1ServerConnection implements ConnectionListener {
     this.#readDeadline.dispose();
     this.connection.closeGracefully();
   }
+}
+
+function readNext(connection: Http1ServerConnection): void {
+  connection.readHead();
 }
 
 const LONGEST_IDLE_MS = 600_000;

@@ -1,0 +1,18 @@
+import type { HttpConnector, Logger } from "@cirque/core";
+import type { ProxyHttp } from "../proxy-http.ts";
+import type { ProxyMetrics } from "../proxy-metrics.ts";
+
+/** What the exchanges of a proxy share. */
+export interface ExchangeEnvironment<Ctx> {
+  readonly callbacks: ProxyHttp<Ctx>;
+  readonly connector: HttpConnector;
+  readonly logger: Logger;
+  readonly metrics: ProxyMetrics;
+  /** How often an origin is asked at most (ERRP-01). */
+  readonly maxAttempts: number;
+  /** How much of a request body is kept for another attempt (H1S-31). */
+  readonly retryBufferBytes: number;
+  /** Silence in both directions after which a tunnel is closed. */
+  readonly tunnelIdleTimeoutMs: number;
+  readonly isShuttingDown: () => boolean;
+}

@@ -1,0 +1,263 @@
+import {
+  CirqueError,
+  type ClientSession,
+  type HttpPeer,
+  isCirqueError,
+  type ServerSession,
+  type ServerSessionObserver,
+} from "@cirque/core";
+import { type RequestHead, type ResponseHead, stripHopByHop } from "@cirque/http";
+import { isPromise } from "../maybe-promise.ts";
+import { Session } from "../session.ts";
+import { Download, type DownloadFilter } from "./download.ts";
+import { endWithError } from "./end-with-error.ts";
+import type { ExchangeEnvironment } from "./environment.ts";
+import { respond } from "./respond.ts";
+import { mayTryAgain } from "./retry.ts";
+import { RetryBuffer } from "./retry-buffer.ts";
+import { runTunnel } from "./tunnel.ts";
+import { Upload } from "./upload.ts";
+
+/**
+ * One exchange: a request, the attempts to have an origin answer it, and the response.
+ *
+ * `run` is the phase chart as code: read it from top to bottom. It awaits only what is really pending, a handful of
+ * times; the bodies flow beside it, by callbacks, in `Upload` and `Download`.
+ */
+export class Exchange<Ctx> implements ServerSessionObserver {
+  readonly environment: ExchangeEnvironment<Ctx>;
+  readonly downstream: ServerSession;
+  readonly session: Session;
+  readonly ctx: Ctx;
+  readonly #upload: Upload | undefined;
+  readonly #kept: RetryBuffer | undefined;
+  #upstream: ClientSession | undefined;
+  #peer: HttpPeer | undefined;
+  #download: Download | undefined;
+  #failure: CirqueError | undefined;
+
+  constructor(environment: ExchangeEnvironment<Ctx>, downstream: ServerSession, previous: unknown) {
+    const { callbacks } = environment;
+    this.environment = environment;
+    this.downstream = downstream;
+    this.session = new Session(downstream, environment.isShuttingDown);
+    // A proxy without `newCtx` has no state: Ctx is void there.
+    this.ctx = callbacks.newCtx?.() as Ctx;
+    downstream.observer = this;
+    if (downstream.hasRequestBody) {
+      this.#kept = new RetryBuffer(environment.retryBufferBytes);
+      const filter = callbacks.requestBodyFilter;
+      this.#upload = new Upload(
+        downstream,
+        filter && ((chunk) => filter.call(callbacks, this.session, chunk, this.ctx)),
+        this.#kept,
+        (error) => this.#fail(error),
+      );
+    }
+    if (previous !== undefined) callbacks.onConnectionReuse?.(this.session, this.ctx, previous);
+  }
+
+  /** Runs the exchange to its end. Never rejects. */
+  async run(): Promise<void> {
+    const { callbacks, metrics } = this.environment;
+    const { session, ctx, downstream } = this;
+    metrics.requestsInFlight.add(1);
+    let error: CirqueError | undefined;
+    try {
+      // The request
+      const early = callbacks.earlyRequestFilter?.(session, ctx);
+      if (isPromise(early)) await early;
+      let answer = callbacks.requestFilter?.(session, ctx);
+      if (isPromise(answer)) answer = await answer;
+      if (answer instanceof Response) {
+        await respond(downstream, session, answer);
+        return;
+      }
+      let goOn = callbacks.proxyUpstreamFilter?.(session, ctx);
+      if (isPromise(goOn)) goOn = await goOn;
+      if (goOn === false) throw CirqueError.httpStatus(502, "the proxy decided not to ask an origin");
+
+      // The origin: attempt after attempt, until one of them has a response head
+      let response: ResponseHead | undefined;
+      while (response === undefined) {
+        session.attempts++;
+        let peer = callbacks.upstreamPeer(session, ctx);
+        if (isPromise(peer)) peer = await peer;
+        if (peer instanceof Response) {
+          await respond(downstream, session, peer);
+          return;
+        }
+        try {
+          this.#throwIfFailed();
+          let upstream = this.environment.connector.session(peer);
+          if (isPromise(upstream)) upstream = await upstream;
+          this.#use(upstream, peer);
+          const connected = callbacks.connectedToUpstream?.(session, upstream.reused, peer, ctx);
+          if (isPromise(connected)) await connected;
+          const request = this.#upstreamRequest(peer);
+          const filtered = callbacks.upstreamRequestFilter?.(session, request, ctx);
+          if (isPromise(filtered)) await filtered;
+          this.#throwIfFailed();
+          this.#send(upstream, request);
+          response = await upstream.readHead();
+          while (response.informational) {
+            await this.#forwardInterim(response);
+            response = await upstream.readHead();
+          }
+          stripHopByHop(response.headers);
+          const seen = callbacks.upstreamResponseFilter?.(session, response, ctx);
+          if (isPromise(seen)) await seen;
+        } catch (cause) {
+          response = undefined;
+          this.#attemptFailed(peer, cause);
+        }
+      }
+
+      // The response
+      const filtered = callbacks.responseFilter?.(session, response, ctx);
+      if (isPromise(filtered)) await filtered;
+      this.#throwIfFailed();
+      session.response = response;
+      const upstream = this.#upstream as ClientSession; // the attempt that succeeded left it
+      if (response.status === 101) await runTunnel(this, upstream, response);
+      else await this.#carryBody(upstream, response);
+    } catch (cause) {
+      error = this.#failure ?? asCirqueError(cause);
+      await endWithError(this, error);
+    } finally {
+      await this.#end(error);
+    }
+  }
+
+  /** The client can take more of the response. */
+  onWritable(): void {
+    this.#download?.onWritable();
+  }
+
+  /** The client has gone. */
+  onAbort(error: CirqueError): void {
+    this.session.clientGone(error);
+    this.#fail(error);
+  }
+
+  /** The filters of the response body, in order. */
+  get downloadFilters(): readonly DownloadFilter[] {
+    const { callbacks } = this.environment;
+    const { upstreamResponseBodyFilter: first, responseBodyFilter: second } = callbacks;
+    if (first === undefined && second === undefined) return NO_FILTERS;
+    const filters: DownloadFilter[] = [];
+    if (first !== undefined) filters.push((chunk) => first.call(callbacks, this.session, chunk, this.ctx));
+    if (second !== undefined) filters.push((chunk) => second.call(callbacks, this.session, chunk, this.ctx));
+    return filters;
+  }
+
+  #use(upstream: ClientSession, peer: HttpPeer): void {
+    this.#upstream = upstream;
+    this.#peer = peer;
+    this.session.upstreamSession = { session: upstream, peer };
+    if (this.#upload !== undefined) upstream.observer = this.#upload;
+    this.#throwIfFailed();
+  }
+
+  /** A copy of the client's request, without what was for the client's connection only. */
+  #upstreamRequest(peer: HttpPeer): RequestHead {
+    const request = this.session.request.clone();
+    const upgrade = this.downstream.upgradeRequested ? request.headers.get("upgrade") : undefined;
+    stripHopByHop(request.headers);
+    if (upgrade !== undefined) request.headers.append("Upgrade", upgrade);
+    // An HTTP/1.0 client may send none, but HTTP/1.1, which the origin is spoken to in, requires one.
+    if (!request.headers.has("host")) request.headers.append("Host", peer.sni ?? peer.address);
+    return request;
+  }
+
+  #send(upstream: ClientSession, request: RequestHead): void {
+    upstream.writeHead(request, this.#upload !== undefined);
+    this.#upload?.start(upstream).catch((error: unknown) => this.#fail(error));
+  }
+
+  async #forwardInterim(response: ResponseHead): Promise<void> {
+    // The client asked for a 100 or does not know what to do with one (RFC 9110, 15.2.1).
+    if (response.status === 100 && !this.session.request.headers.has("expect")) return;
+    stripHopByHop(response.headers);
+    const filtered = this.environment.callbacks.responseFilter?.(this.session, response, this.ctx);
+    if (isPromise(filtered)) await filtered;
+    this.downstream.writeInterim(response);
+  }
+
+  async #carryBody(upstream: ClientSession, response: ResponseHead): Promise<void> {
+    const download = new Download(upstream, this.downstream, this.downloadFilters);
+    this.#download = download;
+    this.downstream.writeHead(response, false);
+    upstream.readBody(download);
+    if (download.complete) return;
+    this.downstream.flush();
+    await download.completion();
+  }
+
+  /** Decides whether an attempt that failed is followed by another. Throws the error when it is not. */
+  #attemptFailed(peer: HttpPeer, cause: unknown): void {
+    this.#upload?.stop();
+    const upstream = this.#upstream;
+    this.#upstream = undefined;
+    // A failure of the client's side, or of the proxy as a whole, ends the exchange, whatever the attempt thinks of it.
+    if (this.#failure !== undefined) {
+      upstream?.abort(this.#failure);
+      throw this.#failure;
+    }
+    let error = asCirqueError(cause);
+    upstream?.abort(error);
+    const { callbacks, logger, metrics, maxAttempts } = this.environment;
+    const { session, ctx } = this;
+    if (upstream === undefined) error = callbacks.failToConnect?.(session, peer, ctx, error) ?? error;
+    else {
+      error.decideReuse(upstream.reused);
+      error = callbacks.errorWhileProxy?.(peer, session, error, ctx, upstream.reused) ?? error;
+    }
+    if (session.attempts >= maxAttempts || !mayTryAgain(error, session.request.method, upstream, this.#kept))
+      throw error;
+    metrics.retries.inc();
+    if (callbacks.suppressErrorLog?.(session, ctx, error) !== true) {
+      logger.warn(
+        { err: error, attempt: session.attempts, peer: peer.address },
+        "an attempt failed and is followed by another",
+      );
+    }
+  }
+
+  #throwIfFailed(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Something failed beside the spine: the client left, or a body filter threw. Whatever the spine awaits rejects. */
+  #fail(cause: unknown): void {
+    if (this.#failure !== undefined) return;
+    const error = asCirqueError(cause);
+    this.#failure = error;
+    this.#upstream?.abort(error);
+    this.#download?.fail(error);
+  }
+
+  async #end(error: CirqueError | undefined): Promise<void> {
+    const { callbacks, connector, metrics, logger } = this.environment;
+    const { session, ctx } = this;
+    if (this.#upstream !== undefined && this.#peer !== undefined) connector.release(this.#upstream, this.#peer);
+    metrics.requestsInFlight.add(-1);
+    metrics.requestEnded(session.response?.status ?? 0, session.elapsedMs / 1000);
+    if (!this.downstream.responseEnded) metrics.aborted.inc();
+    if (callbacks.logging === undefined) return;
+    try {
+      await callbacks.logging(session, error, ctx);
+    } catch (cause) {
+      logger.error({ err: cause }, "the callback `logging` failed");
+    }
+  }
+}
+
+const NO_FILTERS: readonly DownloadFilter[] = [];
+
+/** What a user's callback threw, as a fault of this program. */
+function asCirqueError(cause: unknown): CirqueError {
+  if (isCirqueError(cause)) return cause;
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return CirqueError.internal("InternalError", `a callback failed: ${message}`, { cause });
+}

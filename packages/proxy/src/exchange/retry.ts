@@ -1,0 +1,19 @@
+import type { CirqueError, ClientSession } from "@cirque/core";
+import type { RetryBuffer } from "./retry-buffer.ts";
+
+/**
+ * Whether a failed attempt may be followed by another (ERRP-01..ERRP-06; RFC 9110, 9.2.2): the error says that it is
+ * worth it, the body can be sent again, and either nothing of the request has left, or sending it twice does no harm.
+ * @param upstream The session that failed; undefined when no connection was made.
+ */
+export function mayTryAgain(
+  error: CirqueError,
+  method: string,
+  upstream: ClientSession | undefined,
+  kept: RetryBuffer | undefined,
+): boolean {
+  if (error.retry !== true || kept?.truncated) return false;
+  return upstream === undefined || !upstream.requestStarted || IDEMPOTENT.has(method);
+}
+
+const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);

@@ -1,0 +1,121 @@
+import type { BodySink, CirqueError, ClientSession, ServerSession } from "@cirque/core";
+import type { HeaderMap } from "@cirque/http";
+import type { BodyChunk } from "../body-chunk.ts";
+import { isPromise, type MaybePromise } from "../maybe-promise.ts";
+import type { RetryBuffer } from "./retry-buffer.ts";
+
+/** Changes a piece of the request body. */
+export type UploadFilter = (chunk: BodyChunk) => MaybePromise<void>;
+
+/**
+ * Carries the request body from the client to the origin, piece by piece, no faster than the origin takes it. What went
+ * through is kept for another attempt, as long as it fits.
+ */
+export class Upload implements BodySink {
+  readonly #from: ServerSession;
+  readonly #filter: UploadFilter | undefined;
+  readonly #kept: RetryBuffer | undefined;
+  readonly #onError: (error: unknown) => void;
+  #to: ClientSession | undefined;
+  /** Reasons not to read on. */
+  #filtering = false;
+  #full = false;
+  #reading = false;
+  #ended = false;
+  #trailers: HeaderMap | undefined;
+
+  constructor(
+    from: ServerSession,
+    filter: UploadFilter | undefined,
+    kept: RetryBuffer | undefined,
+    onError: (error: unknown) => void,
+  ) {
+    this.#from = from;
+    this.#filter = filter;
+    this.#kept = kept;
+    this.#onError = onError;
+  }
+
+  /** Begins to send the body to `to`: first what an earlier attempt has read, through the filter again (ERRP-05). */
+  async start(to: ClientSession): Promise<void> {
+    this.#to = to;
+    this.#full = false;
+    for (const chunk of this.#kept?.chunks ?? []) {
+      const sent = this.#send(chunk, false);
+      if (isPromise(sent)) await sent;
+    }
+    if (this.#ended) {
+      const sent = this.#send(undefined, true);
+      if (isPromise(sent)) await sent;
+    } else if (this.#reading) this.#maybeResume();
+    else {
+      this.#reading = true;
+      this.#from.readBody(this);
+    }
+    to.flush();
+  }
+
+  /** The attempt failed: nothing is read from the client until `start` is called for another one. */
+  stop(): void {
+    this.#to = undefined;
+    if (this.#reading && !this.#ended) this.#from.pauseBody();
+  }
+
+  onData(chunk: Buffer): void {
+    this.#kept?.keep(chunk);
+    this.#pass(chunk, false);
+  }
+
+  onEnd(trailers: HeaderMap | undefined): void {
+    this.#ended = true;
+    this.#trailers = trailers;
+    this.#pass(undefined, true);
+  }
+
+  onError(error: CirqueError): void {
+    this.#onError(error);
+  }
+
+  /** The origin takes more. */
+  onWritable(): void {
+    this.#full = false;
+    this.#maybeResume();
+  }
+
+  #pass(data: Buffer | undefined, end: boolean): void {
+    try {
+      const sent = this.#send(data, end);
+      if (!isPromise(sent)) return;
+      this.#filtering = true;
+      if (!end) this.#from.pauseBody();
+      sent.then(() => {
+        this.#filtering = false;
+        this.#maybeResume();
+      }, this.#onError);
+    } catch (error) {
+      this.#onError(error);
+    }
+  }
+
+  #send(data: Buffer | undefined, end: boolean): MaybePromise<void> {
+    if (this.#filter === undefined) return this.#write(data, end);
+    const chunk: BodyChunk = { data, end };
+    const filtered = this.#filter(chunk);
+    if (isPromise(filtered)) return filtered.then(() => this.#write(chunk.data, end));
+    return this.#write(chunk.data, end);
+  }
+
+  #write(data: Buffer | undefined, end: boolean): void {
+    const to = this.#to;
+    if (to === undefined) return;
+    if (data !== undefined && data.length > 0 && !to.write(data)) {
+      this.#full = true;
+      if (!end) this.#from.pauseBody();
+    }
+    if (end) to.end(this.#trailers);
+  }
+
+  #maybeResume(): void {
+    if (!this.#full && !this.#filtering && !this.#ended && this.#to !== undefined) this.#from.resumeBody();
+  }
+}

@@ -1,0 +1,42 @@
+import type { CirqueError } from "@cirque/core";
+import { reasonPhrase } from "@cirque/http";
+
+/** How a failed request ends (PH-36). */
+export interface FailToProxy {
+  /** The status to answer with; 0: nothing, the connection is just closed. */
+  readonly status: number;
+  /** Whether the client's connection may carry another request (ERRP-08). */
+  readonly canReuseDownstream: boolean;
+}
+
+/**
+ * The default end (ERRP-07): the status an error names; 504 for an origin that is late and 502 for any other fault of
+ * an origin; nothing for a client that has gone, 400 for another fault of a client; else 500.
+ */
+export function defaultFailToProxy(error: CirqueError): FailToProxy {
+  return { status: statusOf(error), canReuseDownstream: false };
+}
+
+function statusOf(error: CirqueError): number {
+  if (error.code === "HTTPStatus" && error.status !== undefined) return error.status;
+  if (error.source === "upstream") return TOO_LATE.has(error.code) ? 504 : 502;
+  if (error.source === "downstream") return CLIENT_GONE.has(error.code) ? 0 : 400;
+  return 500;
+}
+
+/** The answer to the client: the status and nothing of what went wrong, which is for the log alone. */
+export function errorResponse(status: number): Response {
+  const withoutBody = status < 200 || status === 204 || status === 304;
+  return new Response(withoutBody ? null : `${status} ${reasonPhrase(status)}\n`, {
+    status: status < 200 ? 500 : status,
+    headers: { "content-type": "text/plain; charset=utf-8", "cache-control": "private, no-store" },
+  });
+}
+
+const TOO_LATE: ReadonlySet<string> = new Set([
+  "ConnectTimedout",
+  "TLSHandshakeTimedout",
+  "ReadTimedout",
+  "WriteTimedout",
+]);
+const CLIENT_GONE: ReadonlySet<string> = new Set(["ReadError", "WriteError", "WriteTimedout", "ConnectionClosed"]);

@@ -1,0 +1,46 @@
+import { readFileSync } from "node:fs";
+import { CirqueError, ListeningService, type ServerConfiguration } from "@cirque/core";
+import { HttpProxy, type HttpProxyOptions } from "./http-proxy.ts";
+import type { ProxyHttp } from "./proxy-http.ts";
+
+/**
+ * A service that proxies HTTP (PRX-01): add addresses to it, and add it to a server.
+ *
+ * @param configuration The server's: how many attempts, how many idle connections, trust roots, source addresses.
+ * @param callbacks What to do with requests. One object serves all requests.
+ * @param options What the configuration does not say, or says otherwise for this service.
+ * @throws CirqueError `FileReadError` when the file of trust roots cannot be read.
+ *
+ * @example
+ * const proxy = httpProxyService(server.configuration, { upstreamPeer: () => new HttpPeer("127.0.0.1:3000") });
+ * proxy.addTcp("0.0.0.0:8080");
+ * server.addService(proxy);
+ */
+export function httpProxyService<Ctx>(
+  configuration: ServerConfiguration,
+  callbacks: ProxyHttp<Ctx>,
+  options: HttpProxyOptions = {},
+): ListeningService<HttpProxy<Ctx>> {
+  const name = options.name ?? "HTTP proxy";
+  const proxy = new HttpProxy(callbacks, {
+    maxAttempts: configuration.maxRetries,
+    ...options,
+    name,
+    connector: {
+      poolSize: configuration.upstreamKeepalivePoolSize,
+      ca: configuration.caFile === undefined ? undefined : trustRoots(configuration.caFile),
+      bindToIpv4: configuration.clientBindToIpv4,
+      bindToIpv6: configuration.clientBindToIpv6,
+      ...options.connector,
+    },
+  });
+  return new ListeningService(name, proxy);
+}
+
+function trustRoots(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    throw CirqueError.because("FileReadError", `cannot read the trust roots in ${file} (key caFile)`, error);
+  }
+}

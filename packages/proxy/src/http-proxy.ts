@@ -1,0 +1,144 @@
+import type { Socket } from "node:net";
+import {
+  type ConnectionHandler,
+  type Endpoint,
+  Http1ServerConnection,
+  type Http1ServerHandler,
+  type Http1ServerOptions,
+  HttpConnector,
+  type HttpConnectorOptions,
+  type Logger,
+  MetricsRegistry,
+  type Refusal,
+  type ResolvedHttp1ServerOptions,
+  resolveServerOptions,
+  type ServerSession,
+  type ServiceContext,
+  silentLogger,
+} from "@cirque/core";
+import type { ExchangeEnvironment } from "./exchange/environment.ts";
+import { Exchange } from "./exchange/exchange.ts";
+import type { ProxyHttp } from "./proxy-http.ts";
+import { ProxyMetrics } from "./proxy-metrics.ts";
+
+/** Settings of a proxy. Milliseconds and bytes. */
+export interface HttpProxyOptions {
+  /** Limits and time-outs of clients' connections. */
+  readonly server?: Http1ServerOptions;
+  /** The pool of connections to origins, and what holds for all of them. */
+  readonly connector?: HttpConnectorOptions;
+  /** How often a request may be sent to origins in all (ERRP-01). Default 3. */
+  readonly maxAttempts?: number;
+  /** How much of a request body is kept for another attempt (H1S-31). Default 64 KiB. */
+  readonly retryBufferBytes?: number;
+  /** Silence in both directions after which a tunnel, such as a WebSocket, is closed. Default one hour. */
+  readonly tunnelIdleTimeoutMs?: number;
+  /** The label `service` of the metrics. */
+  readonly name?: string;
+}
+
+/**
+ * A proxy: takes connections, reads requests, and runs an exchange for each (PRX-04). Used by a listening service, or by
+ * an accept loop of the user's own.
+ */
+export class HttpProxy<Ctx> implements ConnectionHandler, Http1ServerHandler {
+  readonly #callbacks: ProxyHttp<Ctx>;
+  readonly #options: HttpProxyOptions;
+  readonly #serverOptions: ResolvedHttp1ServerOptions;
+  readonly #connections = new Set<Http1ServerConnection>();
+  readonly #contexts = new WeakMap<object, unknown>();
+  #environment: ExchangeEnvironment<Ctx>;
+  #logger: Logger = silentLogger;
+  #draining = false;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(callbacks: ProxyHttp<Ctx>, options: HttpProxyOptions = {}) {
+    this.#callbacks = callbacks;
+    this.#options = options;
+    this.#serverOptions = resolveServerOptions(options.server);
+    this.#environment = this.#createEnvironment(silentLogger, new MetricsRegistry());
+  }
+
+  /** Takes logger and metrics of the server (before that, nothing is logged). */
+  start(context: ServiceContext): void {
+    this.#logger = context.logger;
+    this.#environment = this.#createEnvironment(context.logger, context.metrics);
+  }
+
+  handle(socket: Socket, _endpoint: Endpoint): void {
+    const connection = new Http1ServerConnection(socket, this.#serverOptions, this);
+    this.#connections.add(connection);
+    if (this.#draining) connection.drain();
+  }
+
+  /** Idle connections close, the others after the response under way. */
+  async drain(force: AbortSignal): Promise<void> {
+    this.#draining = true;
+    for (const connection of this.#connections) connection.drain();
+    const destroyAll = (): void => {
+      for (const connection of this.#connections) connection.destroy();
+    };
+    if (force.aborted) destroyAll();
+    force.addEventListener("abort", destroyAll, { once: true });
+    if (this.#connections.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onEmpty = resolve;
+      });
+    }
+    force.removeEventListener("abort", destroyAll);
+    this.#environment.connector.close();
+  }
+
+  onRequest(session: ServerSession, connection: Http1ServerConnection): void {
+    const previous = this.#callbacks.persistConnectionContext && this.#contexts.get(connection);
+    let exchange: Exchange<Ctx>;
+    try {
+      exchange = new Exchange(this.#environment, session, previous);
+    } catch (error) {
+      this.#logger.error({ err: error }, "the callback `newCtx` or `onConnectionReuse` failed");
+      session.abort();
+      return;
+    }
+    const run = exchange.run();
+    if (this.#callbacks.persistConnectionContext === undefined) return;
+    void run.then(() => this.#persist(exchange, connection));
+  }
+
+  onRefusal(refusal: Refusal): void {
+    this.#environment.metrics.refused(refusal.reason);
+    this.#logger.info(refusal, "a client was refused");
+  }
+
+  onConnectionClose(connection: Http1ServerConnection): void {
+    this.#connections.delete(connection);
+    if (this.#connections.size === 0) this.#onEmpty?.();
+  }
+
+  #persist(exchange: Exchange<Ctx>, connection: Http1ServerConnection): void {
+    try {
+      this.#contexts.set(connection, this.#callbacks.persistConnectionContext?.(exchange.session, exchange.ctx));
+    } catch (error) {
+      this.#logger.error({ err: error }, "the callback `persistConnectionContext` failed");
+    }
+  }
+
+  #createEnvironment(logger: Logger, metrics: MetricsRegistry): ExchangeEnvironment<Ctx> {
+    const {
+      connector,
+      maxAttempts = 3,
+      retryBufferBytes = 64 * 1024,
+      tunnelIdleTimeoutMs = 3_600_000,
+      name = "http",
+    } = this.#options;
+    return {
+      callbacks: this.#callbacks,
+      connector: new HttpConnector({ ...connector, metrics }),
+      logger,
+      metrics: new ProxyMetrics(metrics, name),
+      maxAttempts,
+      retryBufferBytes,
+      tunnelIdleTimeoutMs,
+      isShuttingDown: () => this.#draining,
+    };
+  }
+}

@@ -1,0 +1,124 @@
+import type { ClientSession, HttpPeer, ServerSession } from "@cirque/core";
+import type { RequestHead, ResponseHead } from "@cirque/http";
+import { ResponseHead as Head } from "@cirque/http";
+
+/** Facts on the origin's side of a request: of the last attempt. */
+export interface UpstreamFacts {
+  readonly peer: HttpPeer;
+  /** Whether a kept connection was used. */
+  readonly reused: boolean;
+  /** Addresses with port. */
+  readonly remoteAddress: string;
+  readonly localAddress: string;
+  /** Payload bytes of the response body received (PRX-08). */
+  readonly bodyBytesReceived: number;
+}
+
+/** One request and what became of it: what every callback is given (PRX-06). */
+export class Session {
+  readonly #downstream: ServerSession;
+  readonly #isShuttingDown: () => boolean;
+  #abort: AbortController | undefined;
+  #aborted: unknown;
+  /** Internal: set by the exchange. */
+  upstreamSession: { session: ClientSession; peer: HttpPeer } | undefined;
+  /** The head that the client was sent, once it was. */
+  response: ResponseHead | undefined;
+  /** How many attempts to ask an origin were made. */
+  attempts = 0;
+  /** When the request came, in milliseconds of `performance.now()`. */
+  readonly startedAt: number = performance.now();
+
+  constructor(downstream: ServerSession, isShuttingDown: () => boolean) {
+    this.#downstream = downstream;
+    this.#isShuttingDown = isShuttingDown;
+  }
+
+  /** The client's request. Change it before the origin is asked, and the origin gets the change. */
+  get request(): RequestHead {
+    return this.#downstream.request;
+  }
+
+  /** Addresses with port: `127.0.0.1:1234`, `[::1]:1234`, or `unix:`. */
+  get clientAddress(): string {
+    return this.#downstream.clientAddress;
+  }
+
+  get serverAddress(): string {
+    return this.#downstream.serverAddress;
+  }
+
+  /** The origin's side; undefined before a connection was made. */
+  get upstream(): UpstreamFacts | undefined {
+    const upstream = this.upstreamSession;
+    if (upstream === undefined) return undefined;
+    const { session, peer } = upstream;
+    return {
+      peer,
+      reused: session.reused,
+      remoteAddress: session.remoteAddress,
+      localAddress: session.localAddress,
+      bodyBytesReceived: session.bodyBytesRead,
+    };
+  }
+
+  /** Whether the request has, or had, a body. */
+  get hasRequestBody(): boolean {
+    return this.#downstream.hasRequestBody;
+  }
+
+  /** Payload bytes of the request body read from the client (H1S-34). */
+  get bodyBytesReceived(): number {
+    return this.#downstream.bodyBytesRead;
+  }
+
+  /** Payload bytes of the response body sent to the client (H1S-34). */
+  get bodyBytesSent(): number {
+    return this.#downstream.bodyBytesSent;
+  }
+
+  /** Milliseconds since the request came. */
+  get elapsedMs(): number {
+    return performance.now() - this.startedAt;
+  }
+
+  /** Whether the client's connection may carry another request. Set false to close it after this one (H1S-05). */
+  get keepAlive(): boolean {
+    return this.#downstream.keepAlive;
+  }
+
+  set keepAlive(keepAlive: boolean) {
+    this.#downstream.keepAlive = keepAlive;
+  }
+
+  /** Whether the server is about to stop (PRX-08). */
+  get shuttingDown(): boolean {
+    return this.#isShuttingDown();
+  }
+
+  /** Aborts when the client leaves before the response is complete. For what a callback waits for. */
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.#aborted !== undefined) this.#abort.abort(this.#aborted);
+    }
+    return this.#abort.signal;
+  }
+
+  /** Sends 100, so that the client sends its body before an origin says so (H1S-20). */
+  writeContinue(): void {
+    this.#downstream.writeInterim(new Head(100));
+  }
+
+  /** Internal: the client has gone. */
+  clientGone(reason: unknown): void {
+    this.#aborted = reason;
+    this.#abort?.abort(reason);
+  }
+}
+
+/** Method, host and path of a request: how logs name it unless the proxy says otherwise (H1S-37, PH-38). */
+export function requestSummary(session: Session): string {
+  const { request } = session;
+  return `${request.method} ${request.headers.get("host") ?? "-"}${request.path}`;
+}
