@@ -8,7 +8,7 @@ import {
   RequestParser,
   type ResponseHead,
   ResponseParser,
-} from "../src/index.ts";
+} from "@cirque/http";
 
 /** What a parser made of some bytes, one step after another, in a form that can be compared. */
 export type Step =

@@ -1,4 +1,4 @@
-import type { RefusalReason } from "../../src/index.ts";
+import type { RefusalReason } from "@cirque/http";
 
 /** A message, and why it is refused; undefined when it is good. */
 export type Case = readonly [name: string, text: string, reason: RefusalReason | undefined];

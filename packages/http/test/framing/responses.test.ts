@@ -1,5 +1,5 @@
+import { CHUNKED, type RefusalReason, UNTIL_CLOSE } from "@cirque/http";
 import { describe, expect, it } from "vitest";
-import { CHUNKED, type RefusalReason, UNTIL_CLOSE } from "../../src/index.ts";
 import { bytesOf, refusal, transcript } from "../transcript.ts";
 import { type Case, controls, hexadecimal, responses } from "./messages.ts";
 
