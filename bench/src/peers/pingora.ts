@@ -14,7 +14,7 @@ export const pingora: Peer = {
 
   async prepare() {
     const cargo = await versionOf("cargo", ["--version"], /cargo (\S+)/);
-    if (cargo === undefined) return { missing: "install Rust 1.85 or newer, with cargo, a C compiler and cmake" };
+    if (cargo === undefined) return { missing: "install a current stable Rust with cargo, a C compiler and cmake" };
     try {
       // Does nothing when all is built.
       await runToEnd("cargo", ["build", "--release", "--locked", "--quiet"], fileURLToPath(folder));
