@@ -13,7 +13,9 @@ export interface BackendOptions<Ext = unknown> {
 
 /** A server to send requests to (`LB-01`). Backends are immutable, and known by their address. */
 export class Backend<Ext = unknown> {
-  /** In one spelling: `127.0.0.1:80`, `[::1]:80`, `name:80` or `unix:/path`. A name is resolved when it is connected to. */
+  /**
+   * In one spelling: `127.0.0.1:80`, `[::1]:80`, `name:80` or `unix:/path`. A name is resolved when it is connected to.
+   */
   readonly address: string;
   /** Share of the requests, relative to the other backends. */
   readonly weight: number;

@@ -16,8 +16,8 @@ export interface BackendSet<Ext = unknown> {
 /**
  * A set of backends, kept up by a discovery, and what is known of their health (`LB-02`).
  *
- * Health belongs to the address: a backend that stays in the set, or gets another weight, keeps it (`LB-11`). One that leaves and
- * comes back starts as healthy.
+ * Health belongs to the address: a backend that stays in the set, or gets another weight, keeps it (`LB-11`). One that
+ * leaves and comes back starts as healthy.
  */
 export class Backends<Ext = unknown> {
   /** Where changes of health are logged. Default: nowhere. */
@@ -51,7 +51,10 @@ export class Backends<Ext = unknown> {
     return this.#set;
   }
 
-  /** Whether the backend takes requests: healthy and enabled. One that is not in the set does if there is no check (`LB-12`). */
+  /**
+   * Whether the backend takes requests: healthy and enabled. One that is not in the set does if there is no check
+   * (`LB-12`).
+   */
   ready(backend: Backend<Ext>): boolean {
     return this.#healthOf.get(backend.address)?.ready ?? this.#healthCheck === undefined;
   }
@@ -67,8 +70,8 @@ export class Backends<Ext = unknown> {
    *
    * @param signal Ends the look-up.
    * @returns Whether the set changed. What is enabled may have changed in any case.
-   * @throws CirqueError `InternalError`, with the cause, when the discovery failed, took too long, or found nothing after there was
-   *   something; the set is the same as before then.
+   * @throws CirqueError `InternalError`, with the cause, when the discovery failed, took too long, or found nothing
+   *   after there was something; the set is the same as before then.
    */
   async update(signal?: AbortSignal): Promise<boolean> {
     try {
@@ -84,8 +87,8 @@ export class Backends<Ext = unknown> {
    * Takes over a set of backends at once.
    *
    * @returns Whether the set changed.
-   * @throws CirqueError `InvalidArgument` when it is empty and the present one is not, or holds something else than backends; the
-   *   present set stays then.
+   * @throws CirqueError `InvalidArgument` when it is empty and the present one is not, or holds something else than
+   *   backends; the present set stays then.
    */
   replace(discovered: Discovered<Ext>): boolean {
     const found = byAddress(discovered.backends);
@@ -107,8 +110,8 @@ export class Backends<Ext = unknown> {
   }
 
   /**
-   * Checks every backend once, also those that are not enabled. A check that fails, throws or takes too long says that the
-   * backend is ill, and concerns no other. Does nothing when there is no health check.
+   * Checks every backend once, also those that are not enabled. A check that fails, throws or takes too long says that
+   * the backend is ill, and concerns no other. Does nothing when there is no health check.
    */
   async runHealthCheck(run: HealthCheckRun = {}): Promise<void> {
     const healthCheck = this.#healthCheck;

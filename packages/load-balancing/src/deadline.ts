@@ -11,10 +11,11 @@ export interface Deadline {
 }
 
 /**
- * Runs work that may hang, or not heed its signal. Settles at the latest when the time is over or the signal aborts, and
- * then aborts the signal that the work was given.
+ * Runs work that may hang, or not heed its signal. Settles at the latest when the time is over or the signal aborts,
+ * and then aborts the signal that the work was given.
  *
- * @throws CirqueError `ReadTimedout` when the time is over; the reason of `signal` when it aborts; what the work throws.
+ * @throws CirqueError `ReadTimedout` when the time is over; the reason of `signal` when it aborts; what the work
+ *   throws.
  */
 export function withDeadline<T>(deadline: Deadline, work: (signal: AbortSignal) => Promise<T> | T): Promise<T> {
   const { name, timeoutMs, signal } = deadline;

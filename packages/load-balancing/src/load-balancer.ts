@@ -12,7 +12,10 @@ import { uniqueCandidates } from "./selection/unique-candidates.ts";
 export interface LoadBalancerOptions {
   /** How a backend is chosen: `RoundRobin`, or a builder of your own. Default: `RoundRobin`. */
   readonly selection?: SelectionBuilder;
-  /** What is done when no backend is ready: `false` selects none, `true` one that is enabled, ill or not. Default: `false`. */
+  /**
+   * What is done when no backend is ready: `false` selects none, `true` one that is enabled, ill or not. Default:
+   * `false`.
+   */
   readonly failOpen?: boolean;
   /** Where changes of health and failed updates are logged. Default: the log of the server that runs it. */
   readonly logger?: Logger;
@@ -21,7 +24,8 @@ export interface LoadBalancerOptions {
 /**
  * A set of backends, the health of each, and the choice of one for each request (`LB-05`).
  *
- * As a background service (`LB-09`) it keeps the set and the health up to date; without one, call `update` and `runHealthCheck`.
+ * As a background service (`LB-09`) it keeps the set and the health up to date; without one, call `update` and
+ * `runHealthCheck`.
  *
  * @example
  * const upstreams = LoadBalancer.from(["10.0.0.1:80", "10.0.0.2:80"], { selection: RoundRobin });
@@ -78,7 +82,9 @@ export class LoadBalancer<Ext = unknown> implements BackgroundTask {
     this.backends.healthCheck = healthCheck;
   }
 
-  /** The pause between two rounds of health checks, in milliseconds (`LB-07`). Default: none, one round at the start. */
+  /**
+   * The pause between two rounds of health checks, in milliseconds (`LB-07`). Default: none, one round at the start.
+   */
   get healthCheckFrequencyMs(): number | undefined {
     return this.#healthCheckFrequencyMs;
   }
@@ -100,11 +106,11 @@ export class LoadBalancer<Ext = unknown> implements BackgroundTask {
 
   /**
    * The first ready backend in the order that the selection has for `key` (`LB-14`), or `undefined` when there is none.
-   * Each is looked at once. Costs no allocation when the first one is ready.
+   * Costs no allocation when the first one is ready.
    *
    * @param key What the request is told apart by; `RoundRobin` takes no notice of it.
-   * @param maxIterations How many candidates are looked at, repeated ones included. Default: 256, or as many as there are
-   *   backends if that is more.
+   * @param maxIterations How many candidates are looked at, repeated ones included. Default: 256, or as many as there
+   *   are backends if that is more.
    */
   select(key?: SelectionKey, maxIterations?: number): Backend<Ext> | undefined {
     if (this.backends.current !== this.#followed) this.#follow();
@@ -117,8 +123,8 @@ export class LoadBalancer<Ext = unknown> implements BackgroundTask {
   }
 
   /**
-   * The first backend in the order of the selection that `accept` says yes to (`LB-15`): to try a backend that is ill rather
-   * than none, or to leave out those that failed this request already.
+   * The first backend in the order of the selection that `accept` says yes to (`LB-15`): to try a backend that is ill
+   * rather than none, or to leave out those that failed this request already.
    *
    * @param accept Gets each candidate once, and whether it is healthy and enabled.
    */
@@ -137,7 +143,8 @@ export class LoadBalancer<Ext = unknown> implements BackgroundTask {
   }
 
   /**
-   * Asks the discovery, and selects from what it found from then on. The selection is only rebuilt when the set changed (`LB-10`).
+   * Asks the discovery, and selects from what it found from then on. The selection is only rebuilt when the set changed
+   * (`LB-10`).
    *
    * @throws CirqueError `InternalError` when that failed; the set in use stays.
    */
@@ -152,8 +159,9 @@ export class LoadBalancer<Ext = unknown> implements BackgroundTask {
   }
 
   /**
-   * What the background service runs: the first discovery, then it is ready, then discoveries and health checks at their
-   * frequencies, neither waiting for the other. Ends at once when `shutdown` aborts, and when neither has a frequency.
+   * What the background service runs: the first discovery, then it is ready, then discoveries and health checks at
+   * their frequencies, neither waiting for the other. Ends at once when `shutdown` aborts, and when neither has a
+   * frequency.
    */
   async startWithReadyNotifier(
     shutdown: AbortSignal,

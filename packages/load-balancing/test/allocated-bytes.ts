@@ -4,9 +4,9 @@ const callsPerRound = 1_000_000;
 const rounds = 20;
 
 /**
- * How many bytes one call allocates on average, once it is compiled: the least of up to twenty rounds, since the first ones run
- * in the interpreter, which boxes numbers. Stops at a round that allocates less than a byte for each call: the least
- * object has twelve, and reading the statistics allocates too.
+ * How many bytes one call allocates on average, once it is compiled: the least of up to twenty rounds, since the first
+ * ones run in the interpreter, which boxes numbers. Stops at a round that allocates less than a byte for each call: the
+ * least object has twelve, and reading the statistics allocates too.
  */
 export function allocatedBytesPerCall(call: () => unknown): number {
   let least = Number.POSITIVE_INFINITY;

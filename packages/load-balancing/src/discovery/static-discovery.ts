@@ -2,8 +2,8 @@ import { Backend } from "../backend.ts";
 import type { Discovered, ServiceDiscovery } from "./service-discovery.ts";
 
 /**
- * A fixed set of backends (`LB-04`). Host names stay names and are resolved at each connection, so a change in the DNS is
- * followed without a restart.
+ * A fixed set of backends (`LB-04`). Host names stay names and are resolved at each connection, so a change in the DNS
+ * is followed without a restart.
  */
 export class StaticDiscovery<Ext = unknown> implements ServiceDiscovery<Ext> {
   readonly #discovered: Discovered<Ext>;

@@ -18,7 +18,9 @@ export interface TcpHealthCheckOptions<Ext = unknown> {
   readonly healthChanged?: (backend: Backend<Ext>, healthy: boolean) => Promise<void> | void;
   /** The local address to connect from. Default: the system chooses. */
   readonly localAddress?: string;
-  /** Demands a TLS handshake too, with these options of `node:tls`: `servername`, `ca`, `cert`, `key` ... Default: none. */
+  /**
+   * Demands a TLS handshake too, with these options of `node:tls`: `servername`, `ca`, `cert`, `key` ... Default: none.
+   */
   readonly tls?: ConnectionOptions;
 }
 

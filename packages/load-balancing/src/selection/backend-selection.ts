@@ -4,8 +4,8 @@ import type { Backend } from "../backend.ts";
 export type SelectionKey = string | Uint8Array;
 
 /**
- * An order of candidates for each request (`LB-21`). A balancer takes the first candidate that is fit, so where a request goes
- * when a backend is ill belongs to the algorithm, and the algorithm knows nothing of health.
+ * An order of candidates for each request (`LB-21`). A balancer takes the first candidate that is fit, so where a
+ * request goes when a backend is ill belongs to the algorithm, and the algorithm knows nothing of health.
  *
  * Candidates are positions in the list of backends that the selection was built from: numbers, so that the usual case,
  * in which the first candidate is fit, allocates nothing.
@@ -15,8 +15,8 @@ export interface BackendSelection {
   first(key: SelectionKey | undefined): number;
   /**
    * The further candidates, best first; asked for right after `first` returned one that was not fit. May repeat
-   * candidates and may be endless: see `uniqueCandidates`. Whoever stops reading early closes it (`for of` does), and has
-   * then taken the last candidate read.
+   * candidates and may be endless: see `uniqueCandidates`. Whoever stops reading early closes it (`for of` does), and
+   * has then taken the last candidate read.
    *
    * @param first What `first(key)` returned.
    */

@@ -5,10 +5,10 @@ import { DueQueue } from "./due-queue.ts";
 /**
  * Takes turns, in proportion to the weights (`LB-16`); the key plays no part.
  *
- * Each backend is due again 1/weight after its last turn, and the one that is due first gets the request. So a heavy backend's
- * turns are spread evenly among those of the others and never come in a burst. When a backend is ill its turn goes to the
- * one that is due next, and that one waits for its next turn as after any other: the others go on sharing in proportion to their
- * weights, where a plain "next in the list" would give one of them double. A pick is O(log n).
+ * Each backend is due again 1/weight after its last turn, and the one that is due first gets the request. So a heavy
+ * backend's turns are spread evenly among those of the others and never come in a burst. When a backend is ill its turn
+ * goes to the one that is due next, and that one waits for its next turn as after any other: the others go on sharing
+ * in proportion to their weights, where a plain "next in the list" would give one of them double. A pick is O(log n).
  */
 export class RoundRobin implements BackendSelection {
   /** A rotation through `backends` that carries on where `previous` was, so that frequent updates favour nobody. */
