@@ -40,6 +40,12 @@ export function completeConfiguration(
   return Object.freeze({ ...Object.fromEntries(entries), userSettings: Object.freeze({ ...userSettings }) });
 }
 
+/** Values that are accepted but do nothing in this version. */
+export function withoutEffect({ threads }: ServerConfiguration): { readonly key: string; readonly reason: string }[] {
+  if (threads === 1) return [];
+  return [{ key: "threads", reason: `this version serves everything in one thread; ${threads} has no effect` }];
+}
+
 function describeProblem(
   name: string,
   value: unknown,

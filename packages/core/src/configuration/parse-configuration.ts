@@ -11,7 +11,7 @@ import {
 } from "yaml";
 import { ConfigurationError, type ConfigurationProblem, describeValue, formatProblem } from "./configuration-error.ts";
 import { type ConfigurationKey, checkValue, configurationKeys, storedValue } from "./configuration-keys.ts";
-import { completeConfiguration } from "./create-configuration.ts";
+import { completeConfiguration, withoutEffect } from "./create-configuration.ts";
 import { nearestKey } from "./near-miss.ts";
 import type { ServerConfiguration } from "./server-configuration.ts";
 
@@ -61,8 +61,8 @@ class Reader {
     for (const warning of document.warnings) this.#warn(warning.pos[0], undefined, yamlReason(warning.message));
     if (this.#problems.length === 0) this.#readTop(document);
     if (this.#problems.length > 0) throw new ConfigurationError(this.#problems);
-    this.#warnWhereWithoutEffect(document);
     const configuration = completeConfiguration(this.#values, Object.fromEntries(this.#userSettings));
+    this.#warnWhereWithoutEffect(document, configuration);
     return { configuration, warnings: this.#warnings.slice(0, mostWarnings) };
   }
 
@@ -139,11 +139,11 @@ class Reader {
     }
   }
 
-  #warnWhereWithoutEffect(document: Document.Parsed): void {
-    const threads = this.#values.threads;
-    if (typeof threads !== "number" || threads <= 1 || !isMap(document.contents)) return;
-    const position = startOf(document.contents.get("threads", true));
-    this.#warn(position, "threads", `this version serves everything in one thread; ${threads} has no effect`);
+  #warnWhereWithoutEffect(document: Document.Parsed, configuration: ServerConfiguration): void {
+    for (const { key, reason } of withoutEffect(configuration)) {
+      const node = isMap(document.contents) ? document.contents.get(key, true) : undefined;
+      this.#warn(startOf(node), key, reason);
+    }
   }
 
   #problem(offset: number, key: string | undefined, reason: string): void {

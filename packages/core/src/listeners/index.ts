@@ -1,1 +1,2 @@
+export type * from "./bind-options.ts";
 export type * from "./endpoint.ts";

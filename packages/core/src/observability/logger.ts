@@ -1,6 +1,7 @@
 import { openSync } from "node:fs";
 import { pino } from "pino";
 import { CirqueError } from "../errors/cirque-error.ts";
+import { LogDestination } from "./log-destination.ts";
 
 /** Writes one record: a message, or fields and a message. */
 export interface LogMethod {
@@ -39,21 +40,8 @@ export interface CreateLoggerOptions {
  * @throws CirqueError `FileOpenError` when the file cannot be opened.
  */
 export function createLogger(options: CreateLoggerOptions = {}): Logger {
-  const stream = pino.destination({
-    dest: openDestination(options.destination ?? 2),
-    sync: false,
-    maxLength: 1024 * 1024,
-  });
-  // A log that cannot be written has nowhere to say so. Without a listener the error would end the process, and so
-  // would an error thrown by the last flush, which runs when the process exits.
-  stream.on("error", ignore);
-  const flushSync = stream.flushSync.bind(stream);
-  stream.flushSync = () => {
-    try {
-      flushSync();
-    } catch {}
-  };
-  return pino({ level: options.level ?? "info", base: { pid: process.pid } }, stream);
+  const destination = new LogDestination(openDestination(options.destination ?? 2));
+  return pino({ level: options.level ?? "info", base: { pid: process.pid } }, destination);
 }
 
 /** A logger that drops everything: for tests and for embedding. */

@@ -25,4 +25,6 @@ export interface Service {
    * at once and resolves. `force` may be aborted from the beginning. Only called after `start` was.
    */
   stop(force: AbortSignal): Promise<void>;
+  /** Called before `start` when the service had to wait for others. Default: it is logged. */
+  onStartupDelay?(waitedMs: number): void;
 }

@@ -1,0 +1,99 @@
+import { write, writeSync } from "node:fs";
+
+/** How much may wait to be written, in bytes. */
+const mostPending = 1024 * 1024;
+
+const retryIntervalMs = 100;
+
+/**
+ * Where log lines go: a descriptor that is written in the background, so that a slow reader does not hold up the event
+ * loop. What waits is bounded; beyond, and when writing fails, lines are dropped, and their number is logged later.
+ *
+ * pino's own destination never comes back from its last flush when the disk is full.
+ */
+export class LogDestination {
+  readonly #descriptor: number;
+  #pending: string[] = [];
+  #pendingBytes = 0;
+  #dropped = 0;
+  #busy = false;
+
+  constructor(descriptor: number) {
+    this.#descriptor = descriptor;
+  }
+
+  /** Takes one record, with its line break. */
+  write(line: string): void {
+    if (this.#pendingBytes + line.length > mostPending) {
+      this.#dropped++;
+      return;
+    }
+    this.#pending.push(line);
+    this.#pendingBytes += line.length;
+    if (this.#busy) return;
+    this.#busy = true;
+    flushAtExit(this);
+    // Not at once: what is logged right before the process exits then waits here, and is written by flushSync().
+    setImmediate(() => this.#writePending());
+  }
+
+  /** Writes what waits, as far as that is possible without waiting. */
+  flushSync(): void {
+    let rest = Buffer.from(this.#take());
+    try {
+      while (rest.length > 0) rest = rest.subarray(writeSync(this.#descriptor, rest));
+    } catch {
+      // The process is about to exit, and there is no other place to say so.
+    }
+  }
+
+  #writePending(): void {
+    const lines = this.#pending.length;
+    const text = this.#take();
+    if (text === "") {
+      this.#busy = false;
+      flushed(this);
+      return;
+    }
+    this.#writeAll(Buffer.from(text), lines);
+  }
+
+  #writeAll(bytes: Buffer, lines: number): void {
+    write(this.#descriptor, bytes, (error, written) => {
+      if (error && (error.code === "EAGAIN" || error.code === "EBUSY")) {
+        setTimeout(() => this.#writeAll(bytes, lines), retryIntervalMs).unref();
+        return;
+      }
+      if (error) this.#dropped += lines;
+      else if (written < bytes.length) return this.#writeAll(bytes.subarray(written), lines);
+      this.#writePending();
+    });
+  }
+
+  #take(): string {
+    const text = this.#pending.join("");
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    if (text === "" || this.#dropped === 0) return text;
+    const notice = { level: 40, time: Date.now(), pid: process.pid, msg: `${this.#dropped} log records were dropped` };
+    this.#dropped = 0;
+    return `${JSON.stringify(notice)}\n${text}`;
+  }
+}
+
+/** Those with lines that wait. One listener serves all, since Node warns of more than ten. */
+const unflushed = new Set<LogDestination>();
+
+function flushAtExit(destination: LogDestination): void {
+  if (unflushed.size === 0) process.on("exit", flushAll);
+  unflushed.add(destination);
+}
+
+function flushed(destination: LogDestination): void {
+  unflushed.delete(destination);
+  if (unflushed.size === 0) process.off("exit", flushAll);
+}
+
+function flushAll(): void {
+  for (const destination of unflushed) destination.flushSync();
+}

@@ -1,0 +1,11 @@
+/** Where a server is in its life (`SRV-10`), in the order of occurrence. A fast stop leaves out the graceful ones. */
+export type ExecutionPhase =
+  | "Setup"
+  | "Bootstrap"
+  | "BootstrapComplete"
+  | "Running"
+  | "GracefulTerminate"
+  | "ShutdownStarted"
+  | "ShutdownGracePeriod"
+  | "ShutdownRuntimes"
+  | "Terminated";

@@ -1,0 +1,147 @@
+import type { Socket } from "node:net";
+import { CirqueError } from "../errors/cirque-error.ts";
+import type { TcpListenerOptions, UnixListenerOptions } from "../listeners/bind-options.ts";
+import type { Endpoint } from "../listeners/endpoint.ts";
+import { Listener } from "../listeners/listener.ts";
+import type { Counter } from "../observability/metric.ts";
+import type { ConnectionHandler } from "./connection-handler.ts";
+import type { Service, ServiceContext } from "./service.ts";
+
+/** Accepts connections at its addresses and gives them to a handler (`SVC-08`). */
+export class ListeningService<Handler extends ConnectionHandler = ConnectionHandler> implements Service {
+  readonly name: string;
+  readonly handler: Handler;
+  readonly #listeners: Listener[] = [];
+  #context: ServiceContext | undefined;
+  readonly #removeGauges: (() => void)[] = [];
+
+  constructor(name: string, handler: Handler) {
+    this.name = name;
+    this.handler = handler;
+  }
+
+  /**
+   * Adds an address such as `127.0.0.1:8080` or `[::]:0`; with port 0 the system chooses one (`LST-01`).
+   *
+   * @throws CirqueError `InvalidArgument` when the address is malformed or the service was started.
+   */
+  addTcp(address: string, options?: TcpListenerOptions): this {
+    return this.#add(Listener.tcp(address, options));
+  }
+
+  /** Adds the path of a Unix socket (`LST-02`). A stale one is replaced. Throws like {@link addTcp}. */
+  addUnix(path: string, options?: UnixListenerOptions): this {
+    return this.#add(Listener.unix(path, options));
+  }
+
+  /** The addresses as they were configured. */
+  endpoints(): readonly Endpoint[] {
+    return this.#listeners.map((listener) => listener.endpoint);
+  }
+
+  /** The addresses that are bound, in the same order: `127.0.0.1:53211`, `unix:/run/x.sock`. Empty unless started. */
+  addresses(): readonly string[] {
+    return this.#listeners.map((listener) => listener.boundAddress).filter((address) => address !== undefined);
+  }
+
+  async start(context: ServiceContext): Promise<void> {
+    this.#context = context;
+    if (this.#listeners.length === 0) context.logger.warn("the service has no address to listen on");
+    await this.handler.start?.(context);
+    const bound = await Promise.allSettled(this.#listeners.map((listener) => this.#bind(listener, context)));
+    const failed = bound.find((result) => result.status === "rejected");
+    if (!failed) return;
+    this.#close();
+    throw failed.reason;
+  }
+
+  async stop(force: AbortSignal): Promise<void> {
+    this.#close();
+    try {
+      await this.handler.drain(force);
+    } finally {
+      for (const remove of this.#removeGauges.splice(0)) remove();
+    }
+  }
+
+  #add(listener: Listener): this {
+    if (this.#context) {
+      const message = `${listener.endpoint.address} has to be added before the service "${this.name}" starts`;
+      throw new CirqueError("InvalidArgument", message);
+    }
+    this.#listeners.push(listener);
+    return this;
+  }
+
+  #close(): void {
+    for (const listener of this.#listeners) listener.close();
+  }
+
+  async #bind(listener: Listener, context: ServiceContext): Promise<void> {
+    const { logger, metrics, shutdown } = context;
+    const labels = { service: this.name, listener: listener.endpoint.address };
+    const accepted = metrics.counter("cirque_connections_accepted_total", "Connections accepted", labels);
+    const failed = metrics.counter("cirque_accept_errors_total", "Connections that could not be accepted", labels);
+    const handlerErrors = metrics.counter("cirque_connection_handler_errors_total", handlerErrorsHelp, labels);
+    const open = (): Promise<number> => listener.connectionCount();
+    this.#removeGauges.push(
+      metrics.gaugeFrom("cirque_connections_open", "Accepted connections that are open", open, labels),
+    );
+    const connection = this.#connectionHandler(listener.endpoint, context, accepted, handlerErrors);
+    const acceptError = logOncePerSecond((error) =>
+      logger.error({ err: error, ...labels }, "a connection was not accepted"),
+    );
+    await listener.bind(
+      {
+        connection,
+        acceptError: (error) => {
+          failed.inc();
+          acceptError(error);
+        },
+        retry: (error, attempt) => logger.warn({ attempt, ...labels }, `${error.message}. It is tried again`),
+      },
+      shutdown,
+    );
+    logger.info({ address: listener.boundAddress }, "listening");
+  }
+
+  #connectionHandler(
+    endpoint: Endpoint,
+    { logger }: ServiceContext,
+    accepted: Counter,
+    errors: Counter,
+  ): (socket: Socket) => void {
+    const { handler } = this;
+    return (socket) => {
+      accepted.inc();
+      const fail = (error: unknown): void => {
+        errors.inc();
+        socket.on("error", ignore);
+        socket.destroy();
+        logger.error({ err: error, listener: endpoint.address }, "the connection handler failed");
+      };
+      try {
+        // The type says void, which an async function is assignable to; its rejection belongs here as well.
+        const result: unknown = handler.handle(socket, endpoint);
+        if (result instanceof Promise) result.catch(fail);
+      } catch (error) {
+        fail(error);
+      }
+    };
+  }
+}
+
+const handlerErrorsHelp = "Connections destroyed because their handler failed";
+
+function ignore(): void {}
+
+/** When descriptors run out, every connection fails, and a line for each would fill the disk as well. */
+function logOncePerSecond(log: (error: Error) => void): (error: Error) => void {
+  let last = Number.NEGATIVE_INFINITY;
+  return (error) => {
+    const time = performance.now();
+    if (time - last < 1_000) return;
+    last = time;
+    log(error);
+  };
+}

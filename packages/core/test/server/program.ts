@@ -1,0 +1,111 @@
+import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { fileURLToPath } from "node:url";
+
+/** How a process ended, and all it wrote. */
+export interface ProgramResult {
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const echoProgram = fileURLToPath(new URL("./echo-program.ts", import.meta.url));
+
+/** A process that runs the echo server of `echo-program.ts`. It is killed at the end of its scope. */
+export class Program implements AsyncDisposable {
+  readonly process: ChildProcess;
+  readonly #exited: Promise<ProgramResult>;
+  #stdout = "";
+  #stderr = "";
+
+  constructor(args: readonly string[], options: SpawnOptions & { readonly shellPrefix?: string } = {}) {
+    const { shellPrefix, ...spawnOptions } = options;
+    const command = [process.execPath, echoProgram, ...args];
+    const all: SpawnOptions = { stdio: ["ignore", "pipe", "pipe"], ...spawnOptions };
+    this.process = shellPrefix
+      ? spawn("/bin/sh", ["-c", `${shellPrefix}; exec "$0" "$@"`, ...command], all)
+      : spawn(command[0] as string, command.slice(1), all);
+    this.process.stdout?.on("data", (data) => {
+      this.#stdout += data;
+    });
+    this.process.stderr?.on("data", (data) => {
+      this.#stderr += data;
+    });
+    this.#exited = once(this.process, "close").then(([code, signal]) => {
+      return { code, signal, stdout: this.#stdout, stderr: this.#stderr };
+    });
+  }
+
+  /** Starts the program and waits until it serves. */
+  static async running(
+    args: readonly string[] = [],
+    options?: ConstructorParameters<typeof Program>[1],
+  ): Promise<Program> {
+    const program = new Program(args, options);
+    await program.line(/^running /m);
+    return program;
+  }
+
+  exited(): Promise<ProgramResult> {
+    return this.#exited;
+  }
+
+  /** The first match in what the program has written or will write to its output. */
+  line(pattern: RegExp): Promise<RegExpExecArray> {
+    return this.#match(pattern, this.process.stdout, () => this.#stdout);
+  }
+
+  /** The first match in what the program has written or will write to its error output. */
+  errorLine(pattern: RegExp): Promise<RegExpExecArray> {
+    return this.#match(pattern, this.process.stderr, () => this.#stderr);
+  }
+
+  /** A connection to the first address of a service. */
+  async connect(service = "echo"): Promise<Socket> {
+    const [, host = "", port] = await this.line(new RegExp(`^${service} ([0-9.]+):([0-9]+)$`, "m"));
+    const socket = connect(Number(port), host);
+    socket.on("error", () => {});
+    await once(socket, "connect");
+    return socket;
+  }
+
+  async metrics(): Promise<string> {
+    const [, address] = await this.line(/^metrics (.*)$/m);
+    return (await fetch(`http://${address}/metrics`, { headers: { connection: "close" } })).text();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.process.kill("SIGKILL");
+    await this.#exited;
+  }
+
+  async #match(pattern: RegExp, stream: ChildProcess["stdout"], text: () => string): Promise<RegExpExecArray> {
+    for (;;) {
+      const match = pattern.exec(text());
+      if (match) return match;
+      const ended = this.#exited.then(({ stdout, stderr }) => {
+        if (pattern.test(text())) return;
+        throw new Error(`the program ended without ${pattern}:\n${stdout}\n${stderr}`);
+      });
+      // The stream exists: nobody looks at one that is not piped.
+      await Promise.race([once(stream as NonNullable<typeof stream>, "data"), ended]);
+    }
+  }
+}
+
+/** Resolves when the socket is closed, in order or not. */
+export function closed(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    if (socket.closed) resolve();
+    else socket.resume().once("close", () => resolve());
+  });
+}
+
+/** Sends one line and waits for its echo. */
+export async function echo(socket: Socket, line: string): Promise<string> {
+  socket.write(`${line}\n`);
+  const [data] = await once(socket, "data");
+  return String(data).trimEnd();
+}

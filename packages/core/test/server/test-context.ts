@@ -1,0 +1,21 @@
+import { createConfiguration } from "../../src/configuration/create-configuration.ts";
+import { MetricsRegistry } from "../../src/observability/metrics-registry.ts";
+import type { ServiceContext } from "../../src/services/service.ts";
+import { RecordingLogger } from "./recording-logger.ts";
+
+/** What a service is given, with everything at hand to look at. */
+export interface TestContext extends ServiceContext {
+  readonly logger: RecordingLogger;
+  readonly controller: AbortController;
+}
+
+export function testContext(): TestContext {
+  const controller = new AbortController();
+  return {
+    logger: new RecordingLogger(),
+    metrics: new MetricsRegistry(),
+    configuration: createConfiguration(),
+    shutdown: controller.signal,
+    controller,
+  };
+}
