@@ -4,8 +4,11 @@ import { readlink } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Program } from "../../test/server/program.ts";
+
+// Each test starts processes, which takes its time on a busy machine.
+vi.setConfig({ testTimeout: 30_000 });
 
 let directory: string;
 /** Processes that a test started through `-d`, which nobody else ends. */
@@ -94,7 +97,7 @@ describe("a daemon", () => {
       code: 1,
       stderr: "the daemon did not start: it was not ready within 700 ms\n",
     });
-    await expect.poll(() => existsSync(join(directory, "a.pid")), { timeout: 3_000 }).toBe(false);
+    await expect.poll(() => existsSync(join(directory, "a.pid")), { timeout: 15_000 }).toBe(false);
   });
 
   it.each([
@@ -181,7 +184,7 @@ async function killAndWait(pid: number, signal: NodeJS.Signals): Promise<void> {
   } catch {
     return;
   }
-  await expect.poll(() => isRunning(pid), { timeout: 4_000, interval: 10 }).toBe(false);
+  await expect.poll(() => isRunning(pid), { timeout: 15_000, interval: 10 }).toBe(false);
 }
 
 function isRunning(pid: number): boolean {

@@ -1,5 +1,8 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { closed, echo, Program } from "../../test/server/program.ts";
+
+// Each test starts processes, which takes its time on a busy machine.
+vi.setConfig({ testTimeout: 30_000 });
 
 describe("a server's process", () => {
   it("leaves at once on SIGTERM when nothing is in flight", async () => {
