@@ -141,8 +141,9 @@ class Reader {
 
   #warnWhereWithoutEffect(document: Document.Parsed, configuration: ServerConfiguration): void {
     for (const { key, reason } of withoutEffect(configuration)) {
-      const node = isMap(document.contents) ? document.contents.get(key, true) : undefined;
-      this.#warn(startOf(node), key, reason);
+      const written = this.#writtenAs.get(key) ?? key;
+      const node = isMap(document.contents) ? document.contents.get(written, true) : undefined;
+      this.#warn(startOf(node), written, reason);
     }
   }
 
