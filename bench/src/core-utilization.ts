@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 
 /** Ticks that a core has spent until now, busy and in all. */
 export interface CoreReading {
@@ -15,6 +16,13 @@ export function readCore(core: number): CoreReading {
 export function utilizationBetween(start: CoreReading, end: CoreReading): number {
   const all = end.allTicks - start.allTicks;
   return all === 0 ? 0 : (end.busyTicks - start.busyTicks) / all;
+}
+
+/** The share of the next `durationMs` in which the core is busy, from 0 to 1. */
+export async function utilizationOver(core: number, durationMs: number): Promise<number> {
+  const start = readCore(core);
+  await delay(durationMs);
+  return utilizationBetween(start, readCore(core));
 }
 
 /**

@@ -2,7 +2,8 @@ import { writeFile } from "node:fs/promises";
 import { help, type KnownNames, parseArguments, type RunRequest, UsageError } from "./arguments.ts";
 import { type PreparedPeer, runScenario } from "./benchmark.ts";
 import { endChildren } from "./child.ts";
-import { pinThisProcess } from "./cores.ts";
+import { utilizationOver } from "./core-utilization.ts";
+import { loadCore, pinThisProcess, proxyCore } from "./cores.ts";
 import { thisMachine } from "./machine.ts";
 import type { Peer } from "./peer.ts";
 import { own, peers } from "./peers/index.ts";
@@ -11,7 +12,9 @@ import type { Scenario } from "./scenario.ts";
 import { scenarios } from "./scenarios/index.ts";
 import { formatTable } from "./table.ts";
 
-const warmUpSeconds = 2;
+const warmUpSeconds = 3;
+/** A core that does more than this before the benchmark makes its figures doubtful. */
+const quietShare = 0.1;
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -35,6 +38,7 @@ async function run(request: RunRequest): Promise<number> {
   pinThisProcess();
   process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
   const prepared = await prepare([own, ...peers.filter((peer) => request.peers.includes(peer.name))]);
+  await warnOfBusyCores();
   const results: ScenarioResult[] = [];
   for (const scenario of chosenScenarios(request)) {
     const rows = await runScenario(scenario, prepared, { ...request, warmUpSeconds }, progress);
@@ -56,6 +60,15 @@ async function run(request: RunRequest): Promise<number> {
   if (request.results) await writeResults(results, knownNames().scenarios);
   const ownRows = rows.filter((row) => row.peer === own.name);
   return ownRows.length === request.scenarios.length ? 0 : 1;
+}
+
+async function warnOfBusyCores(): Promise<void> {
+  for (const core of [proxyCore, loadCore]) {
+    const busy = await utilizationOver(core, 500);
+    if (busy > quietShare) {
+      progress(`Core ${core} is busy for ${Math.round(busy * 100)} % of the time before the benchmark: expect noise.`);
+    }
+  }
 }
 
 /** Leaves no proxy behind that would go on listening. */

@@ -5,6 +5,7 @@ import { formatBytes, tableCells } from "./table.ts";
 export function resultsPage(results: readonly ScenarioResult[], plotName: string): string {
   return [
     "# Results",
+    "",
     "Written by `npm run bench -- --results`; [how to read them](../README.md). The figures are medians of the runs;",
     "errors are their sum. `cirque/peer` is Cirque's figure as a part of the peer's: below 1, Cirque is cheaper.",
     "",

@@ -10,8 +10,9 @@ if (!listenPort || !originPort) {
   throw new Error("start this with two ports: that to listen on, and that of the origin");
 }
 
-const server = new Server({ threads: 1 });
-const peer = new HttpPeer(`127.0.0.1:${originPort}`, { tls: false });
+// Settings given in code, if only the defaults: else the server would read the ports as a command line of its own.
+const server = new Server({ configuration: {} });
+const peer = new HttpPeer(`127.0.0.1:${originPort}`);
 const proxy = httpProxyService(server.configuration, { upstreamPeer: () => peer });
 proxy.addTcp(`127.0.0.1:${listenPort}`);
 server.addService(proxy);
