@@ -53,7 +53,7 @@ function reasonFor(code: string, address: string): string | undefined {
 }
 
 const reasons: Readonly<Record<string, string>> = {
-  EADDRINUSE: "another program listens there; stop it, or choose another address",
+  EADDRINUSE: "the address is in use; stop the program that listens there, or choose another",
   EADDRNOTAVAIL: "no network interface of this machine has that address",
   EACCES: "permission denied; ports below 1024 need root or the capability CAP_NET_BIND_SERVICE",
   ENOTFOUND: "the host name cannot be resolved",

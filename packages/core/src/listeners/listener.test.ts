@@ -115,7 +115,7 @@ describe("Listener", () => {
     const binding = listener.bind({ ...ignoredEvents, retry: (_error, attempt) => retries.push(attempt) }, never);
     await expect(binding).rejects.toMatchObject({
       code: "BindError",
-      message: `cannot listen on ${addressOf(taken)}: another program listens there; stop it, or choose another address`,
+      message: `cannot listen on ${addressOf(taken)}: the address is in use; stop the program that listens there, or choose another`,
       context: { systemCode: "EADDRINUSE" },
     });
     expect(retries).toEqual([1, 2]);
@@ -177,7 +177,7 @@ describe("a listener on a Unix socket", () => {
     const path = join(directory, "a.sock");
     const { listener: first } = await bound(Listener.unix(path));
     await expect(bound(Listener.unix(path, { bindRetries: 1, bindRetryIntervalMs: 1 }))).rejects.toThrow(
-      `cannot listen on unix:${path}: another program listens there`,
+      `cannot listen on unix:${path}: the address is in use`,
     );
     (await connected(first)).destroy();
   });

@@ -83,6 +83,18 @@ export class LogDestination {
 
 /** Those with lines that wait. One listener serves all, since Node warns of more than ten. */
 const unflushed = new Set<LogDestination>();
+const waiters = new Set<() => void>();
+
+/** Resolves when no line waits to be written, or after `timeoutMs`: a reader of the log may be stuck. */
+export async function logsWritten(timeoutMs: number): Promise<void> {
+  if (unflushed.size === 0) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  waiters.add(resolve);
+  const timer = setTimeout(resolve, timeoutMs);
+  await promise;
+  clearTimeout(timer);
+  waiters.delete(resolve);
+}
 
 function flushAtExit(destination: LogDestination): void {
   if (unflushed.size === 0) process.on("exit", flushAll);
@@ -91,7 +103,9 @@ function flushAtExit(destination: LogDestination): void {
 
 function flushed(destination: LogDestination): void {
   unflushed.delete(destination);
-  if (unflushed.size === 0) process.off("exit", flushAll);
+  if (unflushed.size > 0) return;
+  process.off("exit", flushAll);
+  for (const resolve of waiters) resolve();
 }
 
 function flushAll(): void {

@@ -1,9 +1,10 @@
-import { mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CirqueError } from "../errors/cirque-error.ts";
-import { LogDestination } from "./log-destination.ts";
+import { LogDestination, logsWritten } from "./log-destination.ts";
 import { createLogger, silentLogger } from "./logger.ts";
 
 let directory: string;
@@ -56,6 +57,26 @@ describe("LogDestination", () => {
     expect(notice).toMatchObject({ level: 40, msg: `${dropped} log records were dropped` });
   });
 
+  it("tells when everything is written, and does not wait for ever", async () => {
+    const file = join(directory, "a.log");
+    const destination = new LogDestination(openSync(file, "a"));
+    destination.write("{}\n");
+    expect(lines(file)).toEqual([]);
+    await logsWritten(1_000_000);
+    expect(lines(file)).toEqual([{}]);
+    await logsWritten(1_000_000);
+  });
+
+  it("waits for a slow reader in the background, and others need not wait with it", async () => {
+    const pipe = fullPipe(join(directory, "pipe"));
+    new LogDestination(pipe).write('{"late":true}\n');
+    await logsWritten(20);
+    expect(readAll(pipe)).not.toContain("late");
+    await logsWritten(1_000_000);
+    expect(readAll(pipe)).toBe('{"late":true}\n');
+    closeSync(pipe);
+  });
+
   it("writes what waits when it is flushed", () => {
     const file = join(directory, "a.log");
     const destination = new LogDestination(openSync(file, "a"));
@@ -76,4 +97,24 @@ function lines(file: string): unknown[] {
     .split("\n")
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line));
+}
+
+function fullPipe(path: string): number {
+  execFileSync("mkfifo", [path]);
+  const pipe = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  try {
+    for (;;) writeSync(pipe, "x".repeat(4_096));
+  } catch {
+    return pipe;
+  }
+}
+
+function readAll(pipe: number): string {
+  const buffer = Buffer.alloc(1024 * 1024);
+  let text = "";
+  try {
+    for (;;) text += buffer.toString("utf8", 0, readSync(pipe, buffer));
+  } catch {
+    return text;
+  }
 }

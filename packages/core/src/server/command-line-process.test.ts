@@ -95,7 +95,7 @@ describe("a server's process", () => {
     const { code, stderr } = await program.exited();
     expect(code).toBe(1);
     expect(stderr).toContain("the server could not start");
-    expect(stderr).toContain(`cannot listen on 127.0.0.1:${port}: another program listens there`);
+    expect(stderr).toContain(`cannot listen on 127.0.0.1:${port}: the address is in use`);
     taken.close();
   });
 });

@@ -1,4 +1,5 @@
 import type { ServerConfiguration } from "../configuration/server-configuration.ts";
+import { logsWritten } from "../observability/log-destination.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { MetricsRegistry } from "../observability/metrics-registry.ts";
 import type { ServiceHandle } from "../services/service-handle.ts";
@@ -86,7 +87,11 @@ export class ServerRun {
       if (identity) becomeIdentity(identity);
       enterPhase("Running");
       logger.info({ services: this.#context.services.map(({ name }) => name) }, "the server runs");
-      daemonReport?.ready();
+      if (daemonReport) {
+        // Who started the daemon may look into its log right away.
+        await logsWritten(1_000);
+        daemonReport.ready();
+      }
     } catch (error) {
       daemonReport?.failed(error instanceof Error ? error.message : String(error));
       this.#beginStop("fast");

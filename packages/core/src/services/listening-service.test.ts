@@ -137,7 +137,7 @@ describe("ListeningService", () => {
       bindRetryIntervalMs: 1,
     });
     const starting = service.start(context);
-    await expect.poll(() => context.logger.messages("warn")[0]).toContain("another program listens there");
+    await expect.poll(() => context.logger.messages("warn")[0]).toContain("the address is in use");
     taken.close();
     await starting;
     await service.stop(never);
