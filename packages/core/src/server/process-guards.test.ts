@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { describe, expect, it, vi } from "vitest";
 import { closed, echo, Program } from "../../test/server/program.ts";
 
@@ -42,6 +43,19 @@ describe("a server's process", () => {
     client.destroy();
     program.process.kill("SIGTERM");
     expect(await program.exited()).toMatchObject({ code: 0, signal: null });
+  });
+
+  it("serves, and leaves, while whoever reads its log is stuck", async () => {
+    await using program = await Program.running();
+    program.process.stderr?.pause();
+    const client = await program.connect();
+    // Each leaves a record with a stack: more than the pipe has room for.
+    for (let count = 0; count < 1_000; count++) expect(await echo(client, "reject")).toBe("reject");
+    client.destroy();
+    program.process.kill("SIGTERM");
+    await once(program.process, "exit");
+    expect(program.process.exitCode).toBe(0);
+    program.process.stderr?.resume();
   });
 
   it("lives on when nobody reads its log any more", async () => {
