@@ -52,6 +52,19 @@ describe("RequestHead", () => {
     expect([head.path, head.query]).toEqual([path, query]);
   });
 
+  it.each<readonly [method: string, target: string, host: string | undefined, authority: string | undefined]>([
+    ["GET", "/a?http://b/c", "a.example", "a.example"],
+    ["OPTIONS", "*", "a.example:80", "a.example:80"],
+    ["GET", "http://a.example:81/b", undefined, "a.example:81"],
+    ["GET", "http://a.example?b/c", "a.example", "a.example"],
+    ["GET", "https://[::1]", "[::1]", "[::1]"],
+    ["CONNECT", "a.example:443", "a.example", "a.example:443"],
+    ["GET", "/", undefined, undefined],
+  ])("%s %s with Host %s is for %s", (method, target, host, authority) => {
+    const head = new RequestHead(method, target, host === undefined ? [] : { host });
+    expect(head.authority).toBe(authority);
+  });
+
   it.each<readonly [target: string, extension: string | undefined]>([
     ["/a/b.css", "css"],
     ["/a/b.tar.GZ?c=d.e", "GZ"],

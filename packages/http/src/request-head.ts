@@ -74,6 +74,17 @@ export class RequestHead {
     return dot === -1 || dot === name.length - 1 ? undefined : name.slice(dot + 1);
   }
 
+  /**
+   * Host and port that the request is for (RFC 9112, 3.3): those of the target where it has them, else the Host field.
+   * Undefined where a request of HTTP/1.0 names none.
+   */
+  get authority(): string | undefined {
+    const target = this.#target;
+    if (target.startsWith("/") || target === "*") return this.headers.get("host");
+    const start = afterScheme(target);
+    return start === -1 ? target : target.slice(start, endOfAuthority(target, start));
+  }
+
   /** A copy that can be changed without changing this one. */
   clone(): RequestHead {
     const copy = RequestHead.adopt(this.#method, this.#target, this.headers.clone(), this.version);
@@ -84,13 +95,22 @@ export class RequestHead {
   #pathAndQuery(): string {
     const target = this.#target;
     if (target.startsWith("/") || target === "*") return target;
-    const authority = target.indexOf("://");
+    const authority = afterScheme(target);
     if (authority === -1) return "";
-    const path = target.slice(authority + 3).search(/[/?]/);
-    if (path === -1) return "/";
-    const found = target.slice(authority + 3 + path);
-    return found.startsWith("?") ? `/${found}` : found;
+    const path = target.slice(endOfAuthority(target, authority));
+    return path.startsWith("/") ? path : `/${path}`;
   }
+}
+
+/** Where the authority of an absolute target begins; -1 for an authority alone, as of CONNECT. */
+function afterScheme(target: string): number {
+  const colon = target.indexOf("://");
+  return colon === -1 ? -1 : colon + 3;
+}
+
+function endOfAuthority(target: string, start: number): number {
+  const length = target.slice(start).search(/[/?]/);
+  return length === -1 ? target.length : start + length;
 }
 
 function checkedMethod(method: string): string {

@@ -57,6 +57,9 @@ function declaredLength(fields: readonly Field[], version: string): BodyLength |
     if (version === "1.0")
       throw new MalformedMessage("transfer-encoding-in-http-1.0", "HTTP/1.0 has none (RFC 9112, 6.1)");
     if (!transferEncoding.valueIs("chunked")) throw refuseCoding(transferEncoding.value);
+    if (hasTabBehind(transferEncoding)) {
+      throw new MalformedMessage("invalid-transfer-encoding", 'a tab behind "chunked"');
+    }
     return CHUNKED;
   }
   return contentLength === undefined ? undefined : parseContentLength(contentLength.value);
@@ -77,6 +80,14 @@ export function parseContentLength(value: string): number {
   if (!Number.isSafeInteger(length))
     throw new MalformedMessage("invalid-content-length", JSON.stringify(value.slice(0, 40)));
   return length;
+}
+
+/**
+ * A tab is white space (RFC 9110, 5.6.3), but some readers, llhttp among them, take one behind the coding for a part of
+ * it, and find another body.
+ */
+function hasTabBehind(field: Field): boolean {
+  return field.text.slice(field.valueEnd, field.end).includes("\t");
 }
 
 function refuseCoding(value: string): MalformedMessage {

@@ -39,7 +39,8 @@ describe("Transfer-Encoding of a request", () => {
   it.each<Case>([
     ["chunked", coding("chunked"), undefined],
     ["chunked in another case", coding("ChunKeD"), undefined],
-    ["white space around", coding("\t chunked \t"), undefined],
+    ["white space around", coding("\t chunked "), undefined],
+    ["tab behind", coding("chunked \t"), "invalid-transfer-encoding"],
     ["empty", coding(""), "invalid-transfer-encoding"],
     ["identity", coding("identity"), "invalid-transfer-encoding"],
     ["a list", coding("chunked, chunked"), "invalid-transfer-encoding"],
