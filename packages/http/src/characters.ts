@@ -38,6 +38,19 @@ export function everyCharacter(text: string, characterClass: number): boolean {
   return true;
 }
 
+/**
+ * The bytes as latin1 characters: what `toString("latin1", start, end)` comes to, without its look at the arguments,
+ * which is dearer than a short string.
+ */
+export function decodeLatin1(bytes: Buffer, start: number, end: number): string {
+  return (bytes as Buffer & Latin1Bytes).latin1Slice(start, end);
+}
+
+/** A method that every buffer has, and the types leave out. */
+interface Latin1Bytes {
+  latin1Slice(start: number, end: number): string;
+}
+
 function buildClasses(): Uint8Array {
   const classes = new Uint8Array(256);
   const add = (characters: string, characterClass: number): void => {

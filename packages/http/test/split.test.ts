@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { CORPUS } from "./corpus.ts";
-import { bytesOf, FEEDINGS, type Step, splits, transcript } from "./transcript.ts";
+import { bytesOf, FEEDINGS, splits, transcript } from "./transcript.ts";
 
 describe("the same events however the bytes are split", () => {
   it.each(CORPUS)("%s", (_, reading, text) => {

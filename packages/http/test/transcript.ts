@@ -98,7 +98,8 @@ function responseReader(reading: Reading): Parser {
 }
 
 function drain(parser: Parser, steps: Step[], reading: Reading): void {
-  for (;;) {
+  // Each event takes a byte at least, or ends a message that did.
+  for (let left = 2 * parser.bufferedBytes + 4; left > 0; left--) {
     switch (parser.next()) {
       case ParseEvent.NeedMore:
         return;
@@ -115,6 +116,7 @@ function drain(parser: Parser, steps: Step[], reading: Reading): void {
         break;
     }
   }
+  throw new Error("The parser gives events without end");
 }
 
 function addData(steps: Step[], data: string): void {

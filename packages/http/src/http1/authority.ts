@@ -19,9 +19,10 @@ export function checkAuthority(method: string, target: string, version: HttpVers
   }
   if (host === undefined) {
     if (version === "1.1") throw new MalformedMessage("missing-host", "HTTP/1.1 requires a Host field");
-  } else if (!isAuthority(host)) {
+  } else if (host !== lastValidHost && !isAuthority(host)) {
     throw new MalformedMessage("invalid-host", "expected a host name or address and an optional port");
   }
+  lastValidHost = host;
   // 0x2f is "/": origin form, nearly every request.
   if (target.charCodeAt(0) === 0x2f) {
     if (method === "CONNECT") throw new MalformedMessage("invalid-target", "CONNECT takes host:port");
@@ -29,6 +30,9 @@ export function checkAuthority(method: string, target: string, version: HttpVers
   }
   checkOtherForms(method, target, host);
 }
+
+/** The value found valid last: a server hears the same few hosts all day. */
+let lastValidHost: string | undefined;
 
 function checkOtherForms(method: string, target: string, host: string | undefined): void {
   if (method === "CONNECT") {

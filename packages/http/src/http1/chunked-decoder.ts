@@ -1,5 +1,6 @@
 import { CR, LF } from "../characters.ts";
 import { isChunkExtension } from "./chunk-extension.ts";
+import { findLineFeed } from "./find-line-feed.ts";
 import type { ParserLimits } from "./limits.ts";
 import { MalformedMessage } from "./malformed-message.ts";
 
@@ -75,8 +76,8 @@ export class ChunkedDecoder {
 
   #sizeLine(bytes: Buffer, start: number, end: number): boolean {
     const { chunkExtensionBytes } = this.#limits;
-    const found = bytes.indexOf(LF, start + this.#searched);
-    const complete = found !== -1 && found < end;
+    const found = findLineFeed(bytes, start + this.#searched, end);
+    const complete = found !== -1;
     const length = complete ? found + 1 - start : end - start;
     if (length > chunkExtensionBytes)
       throw new MalformedMessage("chunk-extension-too-large", `more than ${chunkExtensionBytes} bytes`);

@@ -1,5 +1,6 @@
-import { BYTE_CLASS, COLON, CR, FIELD_VALUE, HTAB, LF, SP, TOKEN } from "../characters.ts";
+import { BYTE_CLASS, COLON, CR, decodeLatin1, FIELD_VALUE, HTAB, LF, SP, TOKEN } from "../characters.ts";
 import { Field } from "../field.ts";
+import { findLineFeed } from "./find-line-feed.ts";
 import { DEFAULT_LIMITS } from "./limits.ts";
 import { MalformedMessage, type RefusalReason } from "./malformed-message.ts";
 
@@ -66,7 +67,7 @@ export class SectionParser {
   read(bytes: Buffer, start: number, end: number, scanned: number): boolean {
     this.position = start;
     // An unfinished line is not tried again before its LF is there, else a slow sender would cost us the square.
-    if (scanned > start && bytes.subarray(scanned, end).indexOf(LF) === -1) {
+    if (scanned > start && findLineFeed(bytes, scanned, end) === -1) {
       this.#checkUnfinished(end - start);
       return false;
     }
@@ -76,8 +77,8 @@ export class SectionParser {
 
   #startLine(bytes: Buffer, end: number): boolean {
     const start = this.position;
-    const lf = bytes.indexOf(LF, start);
-    if (lf === -1 || lf >= end) {
+    const lf = findLineFeed(bytes, start, end);
+    if (lf === -1) {
       this.#checkUnfinished(end - start);
       return false;
     }
@@ -135,7 +136,7 @@ export class SectionParser {
       bounds[slot + 4] = at;
       count++;
     }
-    if (count > 0) this.#keep(bytes.toString("latin1", sectionStart, bounds[count * 5 - 1]), sectionStart, count);
+    if (count > 0) this.#keep(decodeLatin1(bytes, sectionStart, bounds[count * 5 - 1] as number), sectionStart, count);
     this.#consumed += at - sectionStart;
     this.position = at;
     return complete;
@@ -178,8 +179,8 @@ export class SectionParser {
 
   /** Throws what is wrong with the line, or, when it is merely unfinished, answers where it starts. */
   #refuseLine(bytes: Buffer, start: number, end: number, sectionStart: number, room: boolean): number {
-    const found = bytes.indexOf(LF, start);
-    if (found === -1 || found >= end) {
+    const found = findLineFeed(bytes, start, end);
+    if (found === -1) {
       this.#checkLine(end - sectionStart, end - start);
       return start;
     }

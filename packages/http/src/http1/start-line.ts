@@ -1,4 +1,4 @@
-import { BYTE_CLASS, CR, everyCharacter, FIELD_VALUE, METHOD, SP, TARGET } from "../characters.ts";
+import { BYTE_CLASS, CR, decodeLatin1, everyCharacter, FIELD_VALUE, METHOD, SP, TARGET } from "../characters.ts";
 import type { HttpVersion } from "../request-head.ts";
 import { MalformedMessage } from "./malformed-message.ts";
 
@@ -49,7 +49,7 @@ export function readRequestLine(
   if (version === undefined) throw notARequestLine(bytes, start, end);
   line.version = version;
   line.method = methodOf(bytes, start, methodEnd);
-  line.target = bytes.toString("latin1", targetStart, targetEnd);
+  line.target = decodeLatin1(bytes, targetStart, targetEnd);
 }
 
 /**
@@ -72,7 +72,7 @@ export function readStatusLine(bytes: Buffer, start: number, end: number, line: 
   }
   line.version = version;
   line.status = status;
-  line.reason = end > start + 13 ? bytes.toString("latin1", start + 13, end) : "";
+  line.reason = end > start + 13 ? decodeLatin1(bytes, start + 13, end) : "";
 }
 
 /** The version of `HTTP/` digit `.` digit, or undefined for anything else. */
@@ -106,12 +106,12 @@ function methodOf(bytes: Buffer, start: number, end: number): string {
   const first = bytes[start];
   const length = end - start;
   if (length === 3 && first === 0x47 && bytes[start + 1] === 0x45 && bytes[start + 2] === 0x54) return "GET";
-  return bytes.toString("latin1", start, end);
+  return decodeLatin1(bytes, start, end);
 }
 
 /** What is wrong with a line that could not be read. */
 function notARequestLine(bytes: Buffer, start: number, end: number): MalformedMessage {
-  const line = bytes.toString("latin1", start, end);
+  const line = decodeLatin1(bytes, start, end);
   if (line.includes("\r")) return new MalformedMessage("bare-cr", "in the request line");
   const [method, target, version, ...more] = line.split(" ");
   if (method === undefined || target === undefined || version === undefined || more.length > 0) {
