@@ -1,0 +1,196 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+const main = join(import.meta.dirname, "../../apps/load-balancer/dist/main.js");
+
+/** Lets the system choose every port. */
+export const portsOfItsOwn = `quickStart:
+  address: 127.0.0.1:0
+  metricsAddress: 127.0.0.1:0
+  originPort: 0
+`;
+
+/** One line of the program's log. */
+export interface LogRecord {
+  readonly msg: string;
+  readonly [field: string]: unknown;
+}
+
+/** Runs the program to its end. */
+export async function runToEnd(...args: readonly string[]) {
+  const child = spawn(process.execPath, [main, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const output = { stdout: "", stderr: "" };
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    output.stdout += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    output.stderr += text;
+  });
+  const [code] = await once(child, "close");
+  return { code: code as number | null, ...output };
+}
+
+/** Starts the program, returns the first record of its log that fits, and ends it. */
+export async function firstRecord(args: readonly string[], fits: (record: LogRecord) => boolean): Promise<LogRecord> {
+  const child = spawn(process.execPath, [main, ...args], { stdio: ["ignore", "ignore", "pipe"] });
+  const closed = once(child, "close");
+  try {
+    return await new Log(child).next(0, fits);
+  } finally {
+    child.kill("SIGKILL");
+    await closed;
+  }
+}
+
+/** The running program, on ports of its own. */
+export class LoadBalancerProgram implements AsyncDisposable {
+  /** Resolves when the program has printed what to try. */
+  static async start(): Promise<LoadBalancerProgram> {
+    const file = await ConfigurationFile.create(portsOfItsOwn);
+    const child = spawn(process.execPath, [main, "-c", file.path], { stdio: ["ignore", "pipe", "pipe"] });
+    const log = new Log(child);
+    const welcome = await printed(child, /Ctrl\+C stops it/, log);
+    return new LoadBalancerProgram(child, file, log, welcome);
+  }
+
+  /** Where the balancer listens. */
+  readonly address: string;
+  /** Where the metrics are. */
+  readonly metricsAddress: string;
+  /** Addresses of the origins, by name. */
+  readonly origins: ReadonlyMap<string, string>;
+  readonly log: Log;
+  readonly #child: ChildProcess;
+  readonly #file: ConfigurationFile;
+  readonly #control: string;
+
+  private constructor(child: ChildProcess, file: ConfigurationFile, log: Log, welcome: string) {
+    this.#child = child;
+    this.#file = file;
+    this.log = log;
+    this.address = found(welcome, /listens on http:\/\/(\S+),/);
+    this.metricsAddress = found(welcome, /curl (\S+)\/metrics/);
+    this.#control = found(welcome, /curl -X POST (\S+)\/two\/stop/);
+    this.origins = new Map(
+      Array.from(welcome.matchAll(/(\S+) +origin (\w+)/g), ([, address = "", name = ""]) => [name, address]),
+    );
+  }
+
+  /** Stops or starts an origin, as a person would. */
+  async tell(name: string, action: "stop" | "start"): Promise<void> {
+    const response = await fetch(`http://${this.#control}/${name}/${action}`, { method: "POST" });
+    if (!response.ok) throw new Error(await response.text());
+  }
+
+  /** Sends the signal and returns the exit code. */
+  async end(signal: NodeJS.Signals): Promise<number | null> {
+    const closed = once(this.#child, "close");
+    this.#child.kill(signal);
+    const [code] = await closed;
+    return code as number | null;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await this.end("SIGKILL");
+    await this.#file[Symbol.asyncDispose]();
+  }
+}
+
+/** A configuration file in a folder of its own, which is gone in the end. */
+export class ConfigurationFile implements AsyncDisposable {
+  /** @param text The content; may name other files of that folder. */
+  static async create(text: string | ((folder: string) => string)): Promise<ConfigurationFile> {
+    const folder = await mkdtemp(join(tmpdir(), "cirque-e2e-"));
+    const file = new ConfigurationFile(folder);
+    await writeFile(file.path, typeof text === "string" ? text : text(folder));
+    return file;
+  }
+
+  readonly folder: string;
+
+  private constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  get path(): string {
+    return join(this.folder, "conf.yaml");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.folder, { recursive: true });
+  }
+}
+
+/** The JSON lines on the standard error of a program. */
+export class Log {
+  readonly #records: LogRecord[] = [];
+  readonly #waiting = new Set<() => void>();
+  #ended = false;
+
+  constructor(child: ChildProcess) {
+    if (!child.stderr) throw new Error("the standard error of the program is not a pipe");
+    const lines = createInterface({ input: child.stderr });
+    lines.on("line", (line) => {
+      this.#records.push(parseRecord(line));
+      this.#wake();
+    });
+    lines.on("close", () => {
+      this.#ended = true;
+      this.#wake();
+    });
+  }
+
+  /** How many records there are. */
+  get length(): number {
+    return this.#records.length;
+  }
+
+  /** The first record from this place on that fits, as soon as it is there. Rejects when the program ended without. */
+  async next(from: number, fits: (record: LogRecord) => boolean): Promise<LogRecord> {
+    for (;;) {
+      const record = this.#records.slice(from).find(fits);
+      if (record) return record;
+      if (this.#ended) throw new Error(`the program ended; its log:\n${this}`);
+      await new Promise<void>((resolve) => this.#waiting.add(resolve));
+    }
+  }
+
+  toString(): string {
+    return this.#records.map((record) => JSON.stringify(record)).join("\n");
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting) wake();
+    this.#waiting.clear();
+  }
+}
+
+/** Reads a line of a log; one that is not JSON is all message. */
+export function parseRecord(line: string): LogRecord {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return { msg: line };
+  }
+}
+
+function printed(child: ChildProcess, last: RegExp, log: Log): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = "";
+    child.stdout?.setEncoding("utf8").on("data", (piece: string) => {
+      text += piece;
+      if (last.test(text)) resolve(text);
+    });
+    child.once("close", () => reject(new Error(`the program ended:\n${text}\n${log}`)));
+  });
+}
+
+function found(text: string, pattern: RegExp): string {
+  const value = pattern.exec(text)?.[1];
+  if (value === undefined) throw new Error(`${pattern} is not in what the program printed:\n${text}`);
+  return value;
+}
