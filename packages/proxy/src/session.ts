@@ -1,4 +1,4 @@
-import type { ClientSession, HttpPeer, ServerSession } from "@cirque/core";
+import { type ClientSession, type HttpPeer, type ServerSession, turnTime } from "@cirque/core";
 import type { RequestHead, ResponseHead } from "@cirque/http";
 import { ResponseHead as Head } from "@cirque/http";
 
@@ -27,7 +27,7 @@ export class Session {
   /** How many attempts to ask an origin were made. */
   attempts = 0;
   /** When the request came, in milliseconds of `performance.now()`. */
-  readonly startedAt: number = performance.now();
+  readonly startedAt: number = turnTime();
 
   constructor(downstream: ServerSession, isShuttingDown: () => boolean) {
     this.#downstream = downstream;
@@ -79,7 +79,7 @@ export class Session {
 
   /** Milliseconds since the request came. */
   get elapsedMs(): number {
-    return performance.now() - this.startedAt;
+    return turnTime() - this.startedAt;
   }
 
   /** Whether the client's connection may carry another request. Set false to close it after this one (H1S-05). */

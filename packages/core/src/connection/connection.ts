@@ -1,5 +1,7 @@
-import type { Socket } from "node:net";
+import type { OnReadOpts, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
+import { readOptions, withReadOptions } from "./read-buffer.ts";
+import { turnTime } from "./turn-time.ts";
 
 /** Who is told what happens on a connection. Changing hands (a pool, another request) is changing the listener. */
 export interface ConnectionListener {
@@ -29,7 +31,7 @@ const LINGER_BYTES = 1024 * 1024;
 export class Connection {
   readonly socket: Socket;
   /** When it was made, in milliseconds of `performance.now()`. */
-  readonly establishedAt: number = performance.now();
+  readonly establishedAt: number = turnTime();
   /** How many exchanges it has carried. */
   exchanges = 0;
   /** Who is told what happens. */
@@ -183,6 +185,14 @@ class Lingering implements ConnectionListener {
 }
 
 const CONNECTION = Symbol("connection");
+
+/** For `net.connect`: reads go to the connection that is made of the socket, at small cost. */
+export const connectionReadOptions: OnReadOpts = readOptions(onData);
+
+/** A connection that a server accepted; nothing has been read from it. */
+export function acceptedConnection(socket: Socket, listener: ConnectionListener): Connection {
+  return new Connection(withReadOptions(socket, connectionReadOptions), listener);
+}
 
 /** The socket's listeners are shared by all sockets and find their connection here: no closures for each of them. */
 interface Bound extends Socket {

@@ -1,3 +1,5 @@
+import { turnTime } from "./turn-time.ts";
+
 /**
  * A deadline that is moved often and met seldom: one for each connection, moved several times a request.
  *
@@ -21,7 +23,7 @@ export class Deadline {
       this.clear();
       return;
     }
-    this.#expiresAt = performance.now() + ms;
+    this.#expiresAt = turnTime() + ms;
     if (this.#timerAt <= this.#expiresAt) return;
     clearTimeout(this.#timer);
     this.#start(ms);

@@ -15,6 +15,7 @@ import { CirqueError } from "../errors/cirque-error.ts";
 import type { BodySink } from "../session/body.ts";
 import type { ClientSession, ClientSessionObserver } from "../session/client-session.ts";
 import { BodyWriter } from "./body-writer.ts";
+import { keepsAlive } from "./connection-options.ts";
 import { frameRequest } from "./outgoing-framing.ts";
 
 /** Interim responses taken before a final one; an origin that goes on beyond is broken. */
@@ -333,7 +334,7 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
     }
     if (!head.informational) {
       this.#head = head;
-      if (!keepsAlive(head)) this.#keepAlive = false;
+      if (!keepsAlive(head.version, head.headers.get("connection"))) this.#keepAlive = false;
       this.#deadline.clear();
     }
     const resolve = this.#resolveHead;
@@ -386,11 +387,4 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
     reject?.(error);
     if (!this.responseEnded) sink?.onError(error);
   }
-}
-
-function keepsAlive(head: ResponseHead): boolean {
-  const connection = head.headers.get("connection");
-  if (connection === undefined) return head.version === "1.1";
-  if (/(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(connection)) return false;
-  return head.version === "1.1" || /(?:^|,)[ \t]*keep-alive[ \t]*(?:,|$)/i.test(connection);
 }

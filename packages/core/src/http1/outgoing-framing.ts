@@ -10,6 +10,7 @@ import {
   UNTIL_CLOSE,
 } from "@cirque/http";
 import { CirqueError } from "../errors/cirque-error.ts";
+import { namesOption } from "./connection-options.ts";
 
 /** How a message leaves: the length of its body, and the field lines that the connection adds. */
 export interface OutgoingFraming {
@@ -79,7 +80,7 @@ function inspect(headers: HeaderMap): Found {
         if (field.is("keep-alive")) stray = true;
         else if (field.is("connection")) {
           stray = true;
-          if (/(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(field.value)) found.close = true;
+          if (namesOption(field.value, "close")) found.close = true;
         }
         break;
       case 14:

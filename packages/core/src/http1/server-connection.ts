@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { MalformedMessage, ParseEvent, type RequestHead, RequestParser, serializeResponseHead } from "@cirque/http";
-import { Connection, type ConnectionListener } from "../connection/connection.ts";
+import { acceptedConnection, type Connection, type ConnectionListener } from "../connection/connection.ts";
 import { Deadline } from "../connection/deadline.ts";
 import type { ServerSession } from "../session/server-session.ts";
 import { refusalResponse } from "./refusal.ts";
@@ -50,7 +50,7 @@ export class Http1ServerConnection implements ConnectionListener {
     this.#idleTimeoutMs = options.keepAliveTimeoutMs;
     this.parser = new RequestParser(options.limits);
     this.#readDeadline = new Deadline(() => this.#onReadDeadline());
-    this.connection = new Connection(socket, this);
+    this.connection = acceptedConnection(socket, this);
     this.#readDeadline.set(options.firstByteTimeoutMs);
     this.connection.resume();
   }

@@ -11,6 +11,7 @@ import { CirqueError } from "../errors/cirque-error.ts";
 import type { BodySink } from "../session/body.ts";
 import type { ServerSession, ServerSessionObserver } from "../session/server-session.ts";
 import { BodyWriter } from "./body-writer.ts";
+import { keepsAlive, namesOption } from "./connection-options.ts";
 import { DrainingSink } from "./draining-sink.ts";
 import { frameResponse } from "./outgoing-framing.ts";
 import type { Http1ServerConnection } from "./server-connection.ts";
@@ -40,11 +41,11 @@ export class Http1ServerSession implements ServerSession {
     this.#owner = owner;
     this.request = request;
     const connectionOptions = request.headers.get("connection");
-    this.keepAlive = mayKeepAlive && wantsKeepAlive(request, connectionOptions);
+    this.keepAlive = mayKeepAlive && keepsAlive(request.version, connectionOptions);
     this.upgradeRequested =
       connectionOptions !== undefined &&
       request.version === "1.1" &&
-      /(?:^|,)[ \t]*upgrade[ \t]*(?:,|$)/i.test(connectionOptions) &&
+      namesOption(connectionOptions, "upgrade") &&
       request.headers.has("upgrade");
     this.hasRequestBody = !owner.parser.atEnd;
     if (!this.hasRequestBody) {
@@ -311,10 +312,4 @@ export class Http1ServerSession implements ServerSession {
     if (!this.requestEnded) sink?.onError(error);
     this.observer?.onAbort(error);
   }
-}
-
-function wantsKeepAlive(request: RequestHead, connection: string | undefined): boolean {
-  if (connection === undefined) return request.version === "1.1";
-  if (/(?:^|,)[ \t]*close[ \t]*(?:,|$)/i.test(connection)) return false;
-  return request.version === "1.1" || /(?:^|,)[ \t]*keep-alive[ \t]*(?:,|$)/i.test(connection);
 }

@@ -7,7 +7,7 @@ import {
   type ServerSessionObserver,
 } from "@cirque/core";
 import { type RequestHead, type ResponseHead, stripHopByHop } from "@cirque/http";
-import { isPromise } from "../maybe-promise.ts";
+import { isPromise, type MaybePromise } from "../maybe-promise.ts";
 import { Session } from "../session.ts";
 import { Download, type DownloadFilter } from "./download.ts";
 import { endWithError } from "./end-with-error.ts";
@@ -119,13 +119,15 @@ export class Exchange<Ctx> implements ServerSessionObserver {
       this.#throwIfFailed();
       session.response = response;
       const upstream = this.#upstream as ClientSession; // the attempt that succeeded left it
-      if (response.status === 101) await runTunnel(this, upstream, response);
-      else await this.#carryBody(upstream, response);
+      const carried =
+        response.status === 101 ? runTunnel(this, upstream, response) : this.#carryBody(upstream, response);
+      if (isPromise(carried)) await carried;
     } catch (cause) {
       error = this.#failure ?? asCirqueError(cause);
       await endWithError(this, error);
     } finally {
-      await this.#end(error);
+      const logged = this.#end(error);
+      if (isPromise(logged)) await logged;
     }
   }
 
@@ -184,14 +186,15 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     this.downstream.writeInterim(response);
   }
 
-  async #carryBody(upstream: ClientSession, response: ResponseHead): Promise<void> {
+  /** Sends the response. A body that has come whole, as most small ones have, is gone when this returns. */
+  #carryBody(upstream: ClientSession, response: ResponseHead): MaybePromise<void> {
     const download = new Download(upstream, this.downstream, this.downloadFilters);
     this.#download = download;
     this.downstream.writeHead(response, false);
     upstream.readBody(download);
-    if (download.complete) return;
+    if (download.complete) return undefined;
     this.downstream.flush();
-    await download.completion();
+    return download.completion();
   }
 
   /** Decides whether an attempt that failed is followed by another. Throws the error when it is not. */
@@ -237,16 +240,20 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     this.#download?.fail(error);
   }
 
-  async #end(error: CirqueError | undefined): Promise<void> {
-    const { callbacks, connector, metrics, logger } = this.environment;
-    const { session, ctx } = this;
+  #end(error: CirqueError | undefined): MaybePromise<void> {
+    const { callbacks, connector, metrics } = this.environment;
+    const { session } = this;
     if (this.#upstream !== undefined && this.#peer !== undefined) connector.release(this.#upstream, this.#peer);
     metrics.requestsInFlight.add(-1);
     metrics.requestEnded(session.response?.status ?? 0, session.elapsedMs / 1000);
     if (!this.downstream.responseEnded) metrics.aborted.inc();
-    if (callbacks.logging === undefined) return;
+    return callbacks.logging === undefined ? undefined : this.#log(error);
+  }
+
+  async #log(error: CirqueError | undefined): Promise<void> {
+    const { callbacks, logger } = this.environment;
     try {
-      await callbacks.logging(session, error, ctx);
+      await callbacks.logging?.(this.session, error, this.ctx);
     } catch (cause) {
       logger.error({ err: cause }, "the callback `logging` failed");
     }
