@@ -2,12 +2,13 @@ import { CirqueError } from "../errors/cirque-error.ts";
 import type { ErrorCode } from "../errors/error-catalogue.ts";
 import type { HttpPeer } from "./http-peer.ts";
 
-/** What a failed connect means (CONN-03). */
+/** What a failed connect means (CONN-03). Nothing was sent, so it can be tried again, elsewhere perhaps (ERRP-02). */
 export function connectError(peer: HttpPeer, cause: Error): CirqueError {
   const system = (cause as NodeJS.ErrnoException).code ?? "";
   const code = CODES[system] ?? "ConnectError";
   return CirqueError.upstream(code, `could not connect to ${peer}: ${cause.message}`, {
     cause,
+    retry: code !== "InternalError" && code !== "BindError",
     context: { peer: peer.address },
   });
 }
@@ -18,6 +19,7 @@ export function tlsError(peer: HttpPeer, cause: Error): CirqueError {
   const code = /CERT|SELF_SIGNED|ALTNAME|UNABLE_TO|CRL|HOSTNAME/.test(system) ? "InvalidCert" : "TLSHandshakeFailure";
   return CirqueError.upstream(code, `TLS with ${peer} failed: ${cause.message}`, {
     cause,
+    retry: code === "TLSHandshakeFailure",
     context: { peer: peer.address },
   });
 }

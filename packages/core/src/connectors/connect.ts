@@ -112,7 +112,9 @@ function opened(
         ? setTimeout(
             () => {
               const code = event === "connect" ? "ConnectTimedout" : "TLSHandshakeTimedout";
-              settle(CirqueError.upstream(code, `${peer} was not there after ${Math.round(timeoutMs)} ms`));
+              settle(
+                CirqueError.upstream(code, `${peer} was not there after ${Math.round(timeoutMs)} ms`, { retry: true }),
+              );
             },
             Math.max(1, timeoutMs),
           )

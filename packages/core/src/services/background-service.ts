@@ -8,12 +8,16 @@ import { whenAborted } from "./when-aborted.ts";
  */
 export interface BackgroundTask {
   /** The service is ready as soon as this was called. */
-  start?(shutdown: AbortSignal): Promise<void> | void;
+  start?(shutdown: AbortSignal, context: ServiceContext): Promise<void> | void;
   /**
    * The service is ready when `notifyReady` is called or the promise resolves (`SVC-02`). A rejection before that makes
    * the start of the server fail.
    */
-  startWithReadyNotifier?(shutdown: AbortSignal, notifyReady: () => void): Promise<void> | void;
+  startWithReadyNotifier?(
+    shutdown: AbortSignal,
+    notifyReady: () => void,
+    context: ServiceContext,
+  ): Promise<void> | void;
 }
 
 /**
@@ -49,7 +53,7 @@ export class BackgroundService<Task extends BackgroundTask = BackgroundTask> imp
       resolve();
     };
     context.shutdown.addEventListener("abort", notifyReady, { once: true });
-    this.#running = this.#work(context.shutdown, notifyReady).then(notifyReady, (error: unknown) => {
+    this.#running = this.#work(context, notifyReady).then(notifyReady, (error: unknown) => {
       if (ready) this.#reportFailure(context, error);
       else reject(error);
     });
@@ -60,10 +64,11 @@ export class BackgroundService<Task extends BackgroundTask = BackgroundTask> imp
     await Promise.race([this.#running, whenAborted(force)]);
   }
 
-  async #work(shutdown: AbortSignal, notifyReady: () => void): Promise<void> {
-    if (this.task.startWithReadyNotifier) return this.task.startWithReadyNotifier(shutdown, notifyReady);
+  async #work(context: ServiceContext, notifyReady: () => void): Promise<void> {
+    const { shutdown } = context;
+    if (this.task.startWithReadyNotifier) return this.task.startWithReadyNotifier(shutdown, notifyReady, context);
     notifyReady();
-    return this.task.start?.(shutdown);
+    return this.task.start?.(shutdown, context);
   }
 
   #reportFailure({ logger, metrics, shutdown }: ServiceContext, error: unknown): void {

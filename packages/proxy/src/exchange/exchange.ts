@@ -35,6 +35,8 @@ export class Exchange<Ctx> implements ServerSessionObserver {
   #peer: HttpPeer | undefined;
   #download: Download | undefined;
   #failure: CirqueError | undefined;
+  /** Whether a kept connection has failed this request: others that are as old will not do any better. */
+  #wantsFresh = false;
 
   constructor(environment: ExchangeEnvironment<Ctx>, downstream: ServerSession, previous: unknown) {
     const { callbacks } = environment;
@@ -89,7 +91,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
         }
         try {
           this.#throwIfFailed();
-          let upstream = this.environment.connector.session(peer);
+          let upstream = this.environment.connector.session(peer, this.#wantsFresh);
           if (isPromise(upstream)) upstream = await upstream;
           this.#use(upstream, peer);
           const connected = callbacks.connectedToUpstream?.(session, upstream.reused, peer, ctx);
@@ -213,6 +215,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     const { session, ctx } = this;
     if (upstream === undefined) error = callbacks.failToConnect?.(session, peer, ctx, error) ?? error;
     else {
+      if (upstream.reused) this.#wantsFresh = true;
       error.decideReuse(upstream.reused);
       error = callbacks.errorWhileProxy?.(peer, session, error, ctx, upstream.reused) ?? error;
     }
