@@ -43,7 +43,7 @@ export class Deadline {
   }
 
   #start(ms: number): void {
-    this.#timerAt = performance.now() + ms;
+    this.#timerAt = turnTime() + ms;
     this.#timer = setTimeout(fire, Math.max(1, Math.ceil(ms)), this);
   }
 
