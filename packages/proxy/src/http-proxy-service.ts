@@ -24,6 +24,7 @@ export function httpProxyService<Ctx>(
   const name = options.name ?? "HTTP proxy";
   const proxy = new HttpProxy(callbacks, {
     maxAttempts: configuration.maxRetries,
+    keylog: configuration.upstreamDebugSslKeylog,
     ...options,
     name,
     connector: {

@@ -7,6 +7,7 @@ import {
   type Http1ServerOptions,
   HttpConnector,
   type HttpConnectorOptions,
+  keylogWriter,
   type Logger,
   MetricsRegistry,
   type Refusal,
@@ -33,6 +34,8 @@ export interface HttpProxyOptions {
   readonly retryBufferBytes?: number;
   /** Silence in both directions after which a tunnel, such as a WebSocket, is closed. Default one hour. */
   readonly tunnelIdleTimeoutMs?: number;
+  /** Whether TLS secrets of connections to origins go to the file named by `SSLKEYLOGFILE` (CFG-20). Default false. */
+  readonly keylog?: boolean;
   /** The label `service` of the metrics. */
   readonly name?: string;
 }
@@ -91,15 +94,8 @@ export class HttpProxy<Ctx> implements ConnectionHandler, Http1ServerHandler {
 
   onRequest(session: ServerSession, connection: Http1ServerConnection): void {
     const previous = this.#callbacks.persistConnectionContext && this.#contexts.get(connection);
-    let exchange: Exchange<Ctx>;
-    try {
-      exchange = new Exchange(this.#environment, session, previous);
-    } catch (error) {
-      this.#logger.error({ err: error }, "the callback `newCtx` or `onConnectionReuse` failed");
-      session.abort();
-      return;
-    }
-    const run = exchange.run();
+    const exchange = new Exchange(this.#environment, session);
+    const run = exchange.run(previous);
     if (this.#callbacks.persistConnectionContext === undefined) return;
     void run.then(() => this.#persist(exchange, connection));
   }
@@ -128,11 +124,12 @@ export class HttpProxy<Ctx> implements ConnectionHandler, Http1ServerHandler {
       maxAttempts = 3,
       retryBufferBytes = 64 * 1024,
       tunnelIdleTimeoutMs = 3_600_000,
+      keylog = false,
       name = "http",
     } = this.#options;
     return {
       callbacks: this.#callbacks,
-      connector: new HttpConnector({ ...connector, metrics }),
+      connector: new HttpConnector({ ...(keylog && { onKeylog: keylogWriter(logger) }), ...connector, metrics }),
       logger,
       metrics: new ProxyMetrics(metrics, name),
       maxAttempts,

@@ -9,7 +9,7 @@ export class ProxyMetrics {
   readonly retries: Counter;
   readonly aborted: Counter;
   readonly #byStatusClass: readonly Counter[];
-  readonly #refusals = new Map<string, Counter>();
+  readonly #byReason = new Map<string, Counter>();
 
   constructor(registry: MetricsRegistry, service: string) {
     this.#registry = registry;
@@ -37,13 +37,26 @@ export class ProxyMetrics {
     this.durationSeconds.observe(seconds);
   }
 
-  /** Counts a request that was refused before it got as far as the proxy. */
+  /** Counts what a client sent and was refused for (promise P13). */
   refused(reason: string): void {
-    let counter = this.#refusals.get(reason);
+    this.#countReason("cirque_refused_messages_total", "What clients sent and were refused for, by reason", reason);
+  }
+
+  /** Counts a response that an origin sent and that could not be taken. */
+  malformed(reason: string): void {
+    this.#countReason(
+      "cirque_malformed_responses_total",
+      "Responses of origins that broke the protocol, by reason",
+      reason,
+    );
+  }
+
+  #countReason(name: string, help: string, reason: string): void {
+    const key = `${name} ${reason}`;
+    let counter = this.#byReason.get(key);
     if (counter === undefined) {
-      const help = "Messages from clients that were refused, by reason";
-      counter = this.#registry.counter("cirque_refused_messages_total", help, { service: this.#service, reason });
-      this.#refusals.set(reason, counter);
+      counter = this.#registry.counter(name, help, { service: this.#service, reason });
+      this.#byReason.set(key, counter);
     }
     counter.inc();
   }

@@ -42,14 +42,10 @@ export function completeConfiguration(
 
 /** Values that are accepted but do nothing in this version. */
 export function withoutEffect(configuration: ServerConfiguration): { readonly key: string; readonly reason: string }[] {
-  const { threads, upstreamDebugSslKeylog } = configuration;
+  const { threads } = configuration;
   const found = [];
   if (threads > 1) {
     found.push({ key: "threads", reason: `this version serves everything in one thread; ${threads} has no effect` });
-  }
-  if (upstreamDebugSslKeylog) {
-    const reason = "has no effect in this version; start Node with --tls-keylog=FILE to write TLS secrets";
-    found.push({ key: "upstreamDebugSslKeylog", reason });
   }
   return found;
 }

@@ -38,7 +38,7 @@ export interface ServerConfiguration {
   readonly upstreamConnectOffloadThreadpools: number | undefined;
   /** Accepted without effect, likewise (`CFG-19`). Default: unset. */
   readonly upstreamConnectOffloadThreadPerPool: number | undefined;
-  /** Without effect in this version, with a warning; Node's `--tls-keylog=FILE` writes TLS secrets (`CFG-20`). Default: `false`. */
+  /** Whether TLS secrets of connections to origins go to the file named by `SSLKEYLOGFILE` (`CFG-20`). Default: `false`. */
   readonly upstreamDebugSslKeylog: boolean;
   /** How often a request may be sent to origins in all, the first time included (`CFG-21`). Default: 3. */
   readonly maxRetries: number;

@@ -28,7 +28,8 @@ export class Exchange<Ctx> implements ServerSessionObserver {
   readonly environment: ExchangeEnvironment<Ctx>;
   readonly downstream: ServerSession;
   readonly session: Session;
-  readonly ctx: Ctx;
+  /** The user's state of this request; a proxy without `newCtx` has none. */
+  ctx: Ctx = undefined as Ctx;
   readonly #upload: Upload | undefined;
   readonly #kept: RetryBuffer | undefined;
   #upstream: ClientSession | undefined;
@@ -38,13 +39,11 @@ export class Exchange<Ctx> implements ServerSessionObserver {
   /** Whether a kept connection has failed this request: others that are as old will not do any better. */
   #wantsFresh = false;
 
-  constructor(environment: ExchangeEnvironment<Ctx>, downstream: ServerSession, previous: unknown) {
+  constructor(environment: ExchangeEnvironment<Ctx>, downstream: ServerSession) {
     const { callbacks } = environment;
     this.environment = environment;
     this.downstream = downstream;
     this.session = new Session(downstream, environment.isShuttingDown);
-    // A proxy without `newCtx` has no state: Ctx is void there.
-    this.ctx = callbacks.newCtx?.() as Ctx;
     downstream.observer = this;
     if (downstream.hasRequestBody) {
       this.#kept = new RetryBuffer(environment.retryBufferBytes);
@@ -56,17 +55,22 @@ export class Exchange<Ctx> implements ServerSessionObserver {
         (error) => this.#fail(error),
       );
     }
-    if (previous !== undefined) callbacks.onConnectionReuse?.(this.session, this.ctx, previous);
   }
 
-  /** Runs the exchange to its end. Never rejects. */
-  async run(): Promise<void> {
+  /**
+   * Runs the exchange to its end. Never rejects.
+   * @param previous What the former exchange on this connection left.
+   */
+  async run(previous: unknown): Promise<void> {
     const { callbacks, metrics } = this.environment;
-    const { session, ctx, downstream } = this;
+    const { session, downstream } = this;
     metrics.requestsInFlight.add(1);
     let error: CirqueError | undefined;
     try {
       // The request
+      if (callbacks.newCtx !== undefined) this.ctx = callbacks.newCtx();
+      const { ctx } = this;
+      if (previous !== undefined) callbacks.onConnectionReuse?.(session, ctx, previous);
       const early = callbacks.earlyRequestFilter?.(session, ctx);
       if (isPromise(early)) await early;
       let answer = callbacks.requestFilter?.(session, ctx);
@@ -212,6 +216,8 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     let error = asCirqueError(cause);
     upstream?.abort(error);
     const { callbacks, logger, metrics, maxAttempts } = this.environment;
+    if (error.source === "upstream" && typeof error.context.reason === "string")
+      metrics.malformed(error.context.reason);
     const { session, ctx } = this;
     if (upstream === undefined) error = callbacks.failToConnect?.(session, peer, ctx, error) ?? error;
     else {
