@@ -58,6 +58,19 @@ export class HeaderMap {
     return value;
   }
 
+  /**
+   * The first field line of a name given in lower case; undefined when there is none. The cheapest look-up: for code that
+   * runs with each message.
+   */
+  find(lowerCaseName: string): Field | undefined {
+    const fields = this.#fields;
+    for (let i = 0; i < fields.length; i++) {
+      const field = fields[i] as Field;
+      if (field.is(lowerCaseName)) return field;
+    }
+    return undefined;
+  }
+
   /** The value of each field of the name, in order. */
   getAll(name: string): string[] {
     const lowerCase = name.toLowerCase();

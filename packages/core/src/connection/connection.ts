@@ -1,5 +1,6 @@
 import type { OnReadOpts, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
+import { decodeLatin1 } from "@cirque/http";
 import { readOptions, withReadOptions } from "./read-buffer.ts";
 import { turnTime } from "./turn-time.ts";
 
@@ -18,8 +19,8 @@ export interface ConnectionListener {
 /** Bytes waiting to leave at which `write` asks to stop: with what is in the kernel, enough to keep a fast peer busy. */
 const HIGH_WATER_BYTES = 64 * 1024;
 
-/** Up to this size, head and body are copied into one buffer; above, two buffers in one system call are cheaper. */
-const COPY_BYTES = 16 * 1024;
+/** Up to this size, head and body are joined before they are written; above, two writes in one system call are cheaper. */
+const JOIN_BYTES = 8 * 1024;
 
 /** A closing connection reads on for so long, and so much, that the peer can get what was sent last (RFC 9112, 9.6). */
 const LINGER_MS = 2_000;
@@ -91,13 +92,9 @@ export class Connection {
   /** Writes bytes between two latin1 strings, in one system call. */
   writeBetween(prefix: string, data: Buffer, suffix: string): boolean {
     const socket = this.socket;
-    if (data.length <= COPY_BYTES) {
-      const dataEnd = prefix.length + data.length;
-      const joined = Buffer.allocUnsafe(dataEnd + suffix.length);
-      joined.write(prefix, "latin1");
-      data.copy(joined, prefix.length);
-      if (suffix !== "") joined.write(suffix, dataEnd, "latin1");
-      socket.write(joined);
+    if (data.length <= JOIN_BYTES) {
+      // Strings are cheaper to join than buffers, and this one goes to the kernel without a buffer being made of it.
+      socket.write(prefix + decodeLatin1(data, 0, data.length) + suffix, "latin1");
     } else {
       socket.cork();
       socket.write(prefix, "latin1");

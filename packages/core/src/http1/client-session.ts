@@ -53,6 +53,7 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
   #upgradeRequested = false;
   #tunnelling = false;
   #interim = 0;
+  #originIdleTimeoutMs: number | undefined;
   #error: CirqueError | undefined;
   #head: ResponseHead | undefined;
   #resolveHead: ((head: ResponseHead) => void) | undefined;
@@ -99,10 +100,7 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
 
   /** How long the origin keeps an idle connection, from its `Keep-Alive` field (POOL-11); undefined when it does not say. */
   get originIdleTimeoutMs(): number | undefined {
-    const value = this.#head?.headers.get("keep-alive");
-    if (value === undefined) return undefined;
-    const seconds = /(?:^|[,\s])timeout=(\d{1,9})(?:$|[,\s])/i.exec(value)?.[1];
-    return seconds === undefined ? undefined : Number(seconds) * 1000;
+    return this.#originIdleTimeoutMs;
   }
 
   /**
@@ -137,7 +135,7 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
 
   writeHead(head: RequestHead, hasBody: boolean): void {
     const framing = frameRequest(head, hasBody);
-    this.#upgradeRequested = head.headers.has("upgrade");
+    this.#upgradeRequested = head.headers.find("upgrade") !== undefined;
     this.#keepAlive = !framing.close && !this.#upgradeRequested;
     this.#parser.expect(head.method);
     if (this.#upgradeRequested) framing.lines += "Connection: Upgrade\r\n";
@@ -334,7 +332,9 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
     }
     if (!head.informational) {
       this.#head = head;
-      if (!keepsAlive(head.version, head.headers.get("connection"))) this.#keepAlive = false;
+      const options = head.headers.find("connection") && head.headers.get("connection");
+      if (!keepsAlive(head.version, options)) this.#keepAlive = false;
+      this.#originIdleTimeoutMs = idleTimeoutOf(head);
       this.#deadline.clear();
     }
     const resolve = this.#resolveHead;
@@ -387,4 +387,11 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
     reject?.(error);
     if (!this.responseEnded) sink?.onError(error);
   }
+}
+
+function idleTimeoutOf(head: ResponseHead): number | undefined {
+  const value = head.headers.find("keep-alive")?.value;
+  if (value === undefined) return undefined;
+  const seconds = /(?:^|[,\s])timeout=(\d{1,9})(?:$|[,\s])/i.exec(value)?.[1];
+  return seconds === undefined ? undefined : Number(seconds) * 1000;
 }

@@ -219,7 +219,7 @@ const LONGEST_IDLE_MS = 600_000;
 
 /** The client's own idle time-out and a margin, if it says one that is longer than ours. */
 function idleTimeoutOf(request: RequestHead, ownMs: number): number {
-  const value = request.headers.get("keep-alive");
+  const value = request.headers.find("keep-alive")?.value;
   if (value === undefined) return ownMs;
   const seconds = Number(/(?:^|[,\s])timeout=(\d{1,6})(?:$|[,\s])/i.exec(value)?.[1]);
   if (Number.isNaN(seconds)) return ownMs;

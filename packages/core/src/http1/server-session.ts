@@ -40,7 +40,7 @@ export class Http1ServerSession implements ServerSession {
   constructor(owner: Http1ServerConnection, request: RequestHead, mayKeepAlive: boolean) {
     this.#owner = owner;
     this.request = request;
-    const connectionOptions = request.headers.get("connection");
+    const connectionOptions = request.headers.find("connection") && request.headers.get("connection");
     this.keepAlive = mayKeepAlive && keepsAlive(request.version, connectionOptions);
     this.upgradeRequested =
       connectionOptions !== undefined &&

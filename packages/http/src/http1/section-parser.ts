@@ -77,8 +77,9 @@ export class SectionParser {
 
   #startLine(bytes: Buffer, end: number): boolean {
     const start = this.position;
-    const lf = findLineFeed(bytes, start, end);
-    if (lf === -1) {
+    let lf = start;
+    while (lf < end && bytes[lf] !== LF) lf++;
+    if (lf === end) {
       this.#checkUnfinished(end - start);
       return false;
     }
