@@ -230,6 +230,14 @@ describe("finish", () => {
       expect(parser.next()).toBe(ParseEvent.End);
     });
 
+    it("leaves what came after the parser had asked for more", () => {
+      const parser = after(POST);
+      expect(parser.next()).toBe(ParseEvent.NeedMore);
+      parser.push(bytes("hello"));
+      expect(parser.finish()).toBe(false);
+      expect([parser.next(), parser.next()]).toEqual([ParseEvent.Data, ParseEvent.End]);
+    });
+
     it("leaves a cut message to be refused when its last event has been fetched", () => {
       const parser = after(`${POST}hell`);
       expect(parser.finish()).toBe(false);

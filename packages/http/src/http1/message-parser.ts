@@ -63,7 +63,7 @@ export abstract class MessageParser<Head> {
   head: Head | undefined;
   /** The body length of the last `Head` event. */
   bodyLength: BodyLength = 0;
-  /** The bytes of the last `Data` event: part of what was pushed, not a copy. */
+  /** The bytes of the last `Data` event: part of what was pushed, not a copy, and never written to by the parser. */
   data: Buffer = NO_BYTES;
   /** The trailer fields of the last `End` event, if there were any. */
   trailers: HeaderMap | undefined;
@@ -104,6 +104,7 @@ export abstract class MessageParser<Head> {
     }
     const length = this.#end - this.#start;
     if (!this.#owned || this.#bytes.length - this.#end < chunk.length) this.#grow(length + chunk.length);
+    // Behind what is there, so that data which was handed out stays as it is.
     chunk.copy(this.#bytes, this.#end);
     this.#end += chunk.length;
   }
@@ -303,8 +304,6 @@ export abstract class MessageParser<Head> {
   #foundData(start: number, end: number): ParseEvent {
     this.data = start === 0 && end === this.#bytes.length ? this.#bytes : this.#bytes.subarray(start, end);
     this.#start = end;
-    // The data may be kept by the caller: an owned buffer that it is part of is not written to again.
-    this.#owned = false;
     return ParseEvent.Data;
   }
 

@@ -20,7 +20,8 @@ export interface StatusLine {
 }
 
 /**
- * Reads `METHOD SP target SP HTTP/1.x` strictly: single spaces, no byte in the target that could end it early.
+ * Reads `METHOD SP target SP HTTP/1.x` strictly: single spaces, no byte in the target that could end it early. The CR at
+ * `end` is of no class and no digit, so nothing is read beyond it.
  * @throws MalformedMessage
  */
 export function readRequestLine(
@@ -41,7 +42,7 @@ export function readRequestLine(
   const targetStart = ++at;
   while (at < end && ((BYTE_CLASS[bytes[at] as number] as number) & TARGET) !== 0) at++;
   const targetEnd = at;
-  if (targetEnd === targetStart || bytes[at] !== SP || at >= end) throw notARequestLine(bytes, start, end);
+  if (targetEnd === targetStart || bytes[at] !== SP) throw notARequestLine(bytes, start, end);
   if (targetEnd - targetStart > targetLimit) {
     throw new MalformedMessage("target-too-long", `more than ${targetLimit} bytes`);
   }
@@ -62,7 +63,7 @@ export function readStatusLine(bytes: Buffer, start: number, end: number, line: 
     throw notAStatusLine(bytes, start, end, "expected HTTP/1.1, a space and a status");
   }
   const status = digit(bytes[start + 9]) * 100 + digit(bytes[start + 10]) * 10 + digit(bytes[start + 11]);
-  if (end < start + 12 || !(status >= 100) || (end > start + 12 && bytes[start + 12] !== SP)) {
+  if (!(status >= 100) || (end > start + 12 && bytes[start + 12] !== SP)) {
     throw notAStatusLine(bytes, start, end, "the status is not three digits from 100 to 999");
   }
   for (let at = start + 13; at < end; at++) {

@@ -63,6 +63,7 @@ describe("chunk extensions", () => {
     ["control character", extended(";a\x00"), "invalid-chunk-extension"],
     ["control character in quotes", extended(';a="\x01"'), "invalid-chunk-extension"],
     ["text behind the quotes", extended(';a="b"c'), "invalid-chunk-extension"],
+    ["a quote within the quotes", extended(';a="b"c"'), "invalid-chunk-extension"],
     ["CR", extended(";a\rb"), "bare-cr"],
     ["LF", extended(";a\nb"), "bare-lf"],
     ["quoted CR", extended(';a="\r"'), "bare-cr"],

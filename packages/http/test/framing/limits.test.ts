@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { refusal } from "../transcript.ts";
+import { bytesOf, refusal, transcript } from "../transcript.ts";
 import { type Case, post, requests } from "./messages.ts";
 
 describe("limits of a head", () => {
@@ -38,6 +38,13 @@ describe("limits of a head", () => {
   it("the helper makes heads of the size that is asked for", () => {
     expect(headOf(64 * 1024)).toHaveLength(64 * 1024);
     expect(headOf(64 * 1024 + 1)).toHaveLength(64 * 1024 + 1);
+  });
+
+  it("can be raised to thousands of fields, each of them found", () => {
+    const names = Array.from({ length: 3_000 }, (_, i) => `x-${i}`);
+    const text = `${requestLine}${hostLine}${names.map((name) => `${name}: ${name}\r\n`).join("")}\r\n`;
+    const [head] = transcript({ ...requests, limits: { fields: 3_001 } }, [bytesOf(text)]);
+    expect(head).toHaveProperty("fields", [["Host", "a"], ...names.map((name) => [name, name])]);
   });
 
   it("are settings", () => {
