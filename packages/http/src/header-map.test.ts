@@ -65,6 +65,12 @@ describe("HeaderMap", () => {
       expect(headers.get("cookie")).toBe("a=1; b=2");
     });
 
+    it("give the first line of a name in lower case, for hot code", () => {
+      expect(headers.find("accept")?.value).toBe("a");
+      expect(headers.find("set-cookie")?.name).toBe("Set-Cookie");
+      expect(headers.find("nothing")).toBeUndefined();
+    });
+
     it("give each value on its own", () => {
       expect(headers.getAll("set-cookie")).toEqual(["x", "y"]);
       expect(headers.getAll("nothing")).toEqual([]);
