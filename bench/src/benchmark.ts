@@ -16,6 +16,7 @@ export interface PreparedPeer {
  *
  * A peer that fails in a run is reported and left out from then on.
  *
+ * @throws the reason of `options.signal` when that ends it
  * @param report takes a line for the person who waits
  */
 export async function runScenario(
@@ -38,6 +39,7 @@ export async function runScenario(
         measured.push(sample);
         report(`${label}: ${describe(sample)}`);
       } catch (error) {
+        options.signal.throwIfAborted();
         samples.delete(candidate);
         report(`${label} is left out: ${error instanceof Error ? error.message : String(error)}`);
       }

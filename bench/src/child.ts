@@ -7,8 +7,6 @@ import { pinnedTo } from "./cores.ts";
 const startWithinMs = 15_000;
 /** Enough for a proxy that finishes what is under way, and then writes a CPU profile. */
 const stopWithinMs = 10_000;
-/** All that have been started and not yet disposed of. */
-const children = new Set<Child>();
 const keptErrorBytes = 4_096;
 
 /** What to run: the program and its arguments, without the pinning. */
@@ -17,11 +15,6 @@ export interface Command {
   readonly arguments: readonly string[];
   /** What asks the program to end soon. Default: SIGTERM. */
   readonly stopSignal?: NodeJS.Signals;
-}
-
-/** Ends all programs that are still running: for a benchmark that is interrupted. */
-export async function endChildren(): Promise<void> {
-  await Promise.all([...children].map((child) => child[Symbol.asyncDispose]()));
 }
 
 /** A program started on one core; it ends when the child is disposed of. */
@@ -43,7 +36,6 @@ export class Child implements AsyncDisposable {
       stdio: options.ipc ? ["ignore", "ignore", "pipe", "ipc"] : ["ignore", "pipe", "pipe"],
     });
     this.#stopSignal = command.stopSignal ?? "SIGTERM";
-    children.add(this);
     this.#process.stdout?.resume();
     this.#process.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#errorText = (this.#errorText + text).slice(-keptErrorBytes);
@@ -119,7 +111,6 @@ export class Child implements AsyncDisposable {
 
   /** Asks the program to end, and insists after ten seconds. */
   async [Symbol.asyncDispose](): Promise<void> {
-    children.delete(this);
     if (this.ended || this.#process.pid === undefined) return;
     const exit = once(this.#process, "exit");
     this.#process.kill(this.#stopSignal);

@@ -1,7 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { help, type KnownNames, parseArguments, type RunRequest, UsageError } from "./arguments.ts";
 import { type PreparedPeer, runScenario } from "./benchmark.ts";
-import { endChildren } from "./child.ts";
 import { utilizationOver } from "./core-utilization.ts";
 import { loadCore, pinThisProcess, proxyCore } from "./cores.ts";
 import { thisMachine } from "./machine.ts";
@@ -36,12 +35,19 @@ async function main(words: readonly string[]): Promise<number> {
 
 async function run(request: RunRequest): Promise<number> {
   pinThisProcess();
-  process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
+  const interruption = new AbortController();
+  const interrupt = (): void => interruption.abort(new Error("interrupted"));
+  process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
   const prepared = await prepare([own, ...peers.filter((peer) => request.peers.includes(peer.name))]);
   await warnOfBusyCores();
   const results: ScenarioResult[] = [];
   for (const scenario of chosenScenarios(request)) {
-    const rows = await runScenario(scenario, prepared, { ...request, warmUpSeconds }, progress);
+    const rows = await runScenario(
+      scenario,
+      prepared,
+      { ...request, warmUpSeconds, signal: interruption.signal },
+      progress,
+    );
     results.push({
       scenario: scenario.name,
       summary: scenario.summary,
@@ -69,12 +75,6 @@ async function warnOfBusyCores(): Promise<void> {
       progress(`Core ${core} is busy for ${Math.round(busy * 100)} % of the time before the benchmark: expect noise.`);
     }
   }
-}
-
-/** Leaves no proxy behind that would go on listening. */
-function interrupted(): void {
-  const leave = (): void => process.exit(130);
-  endChildren().then(leave, leave);
 }
 
 /** Those of the peers that can run here; the others are named, with what to do about it. */

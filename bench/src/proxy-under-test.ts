@@ -18,6 +18,8 @@ export interface ProxyUnderTest {
   readonly seconds: number;
   /** Length of the load before it. */
   readonly warmUpSeconds: number;
+  /** Ends whatever the scenario waits for when the benchmark is interrupted. */
+  readonly signal: AbortSignal;
   /** Resident memory of the proxy, all its processes together. */
   rssBytes(): number;
   /** Opens the measured window. */
@@ -45,6 +47,8 @@ export interface MeasurementOptions {
   readonly warmUpSeconds: number;
   /** Whether a proxy that can do so records where its CPU time goes. */
   readonly cpuProfile: boolean;
+  /** Ends the run early, with all it started. */
+  readonly signal: AbortSignal;
 }
 
 /**
@@ -70,6 +74,7 @@ export async function measureOnce(scenario: Scenario, peer: Peer, options: Measu
       port,
       seconds: options.seconds,
       warmUpSeconds: options.warmUpSeconds,
+      signal: options.signal,
       rssBytes: () => readRssBytes(proxy.pid),
       openWindow: () => openWindow(proxy.pid),
     });

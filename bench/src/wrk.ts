@@ -45,9 +45,10 @@ export interface WrkReport {
 /**
  * Runs wrk with one thread.
  *
- * @throws Error when wrk is missing or fails
+ * @param signal ends the run early
+ * @throws Error when wrk is missing, fails, or is ended early
  */
-export async function runWrk(load: WrkLoad): Promise<WrkReport> {
+export async function runWrk(load: WrkLoad, signal: AbortSignal): Promise<WrkReport> {
   const words = [
     ...["--threads", "1", "--connections", String(load.connections), "--timeout", "10s"],
     ...["--duration", `${load.seconds}s`, "--script", script, `http://127.0.0.1:${load.port}${load.path}`, "--"],
@@ -55,7 +56,7 @@ export async function runWrk(load: WrkLoad): Promise<WrkReport> {
     ...Object.entries(load.fields).flat(),
   ];
   try {
-    const { stdout } = await run("wrk", words, { timeout: (load.seconds + 30) * 1_000 });
+    const { stdout } = await run("wrk", words, { timeout: (load.seconds + 30) * 1_000, signal });
     return parseWrk(stdout);
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") {

@@ -28,7 +28,7 @@ async function measure(proxy: ProxyUnderTest): Promise<Sample> {
   await warmUp(proxy);
   const baseBytes = proxy.rssBytes();
   await using load = await LoadProgram.start("idle-connections", proxy.port, connections);
-  await delay(proxy.seconds * 1_000);
+  await delay(proxy.seconds * 1_000, undefined, { signal: proxy.signal });
   const grownBytes = proxy.rssBytes() - baseBytes;
   const { open, errors } = await load.figures("open", "errors");
   return memorySample(grownBytes / connections, errors + connections - open);

@@ -19,7 +19,7 @@ export async function measureSlowTransfer(name: string, proxy: ProxyUnderTest): 
   let highestBytes = baseBytes;
   const end = performance.now() + proxy.seconds * 1_000;
   while (performance.now() < end) {
-    await delay(lookEveryMs);
+    await delay(lookEveryMs, undefined, { signal: proxy.signal });
     highestBytes = Math.max(highestBytes, proxy.rssBytes());
   }
   const { bytes, alive } = await load.figures("bytes", "alive");

@@ -10,16 +10,19 @@ const restMs = 1_000;
  * then no part of the growth that is measured.
  */
 export async function warmUp(proxy: ProxyUnderTest): Promise<void> {
-  await runWrk({
-    port: proxy.port,
-    path: `/bytes/${bytes}`,
-    connections: 64,
-    seconds: proxy.warmUpSeconds,
-    check: false,
-    method: "GET",
-    uploadBytes: 0,
-    expectedBytes: bytes,
-    fields: {},
-  });
-  await delay(restMs);
+  await runWrk(
+    {
+      port: proxy.port,
+      path: `/bytes/${bytes}`,
+      connections: 64,
+      seconds: proxy.warmUpSeconds,
+      check: false,
+      method: "GET",
+      uploadBytes: 0,
+      expectedBytes: bytes,
+      fields: {},
+    },
+    proxy.signal,
+  );
+  await delay(restMs, undefined, { signal: proxy.signal });
 }

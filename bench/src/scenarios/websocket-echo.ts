@@ -19,10 +19,10 @@ export const websocketEcho: Scenario = {
 
 async function measure(proxy: ProxyUnderTest): Promise<Sample> {
   await using load = await LoadProgram.start("websocket-echo", proxy.port, connections);
-  await delay(proxy.warmUpSeconds * 1_000);
+  await delay(proxy.warmUpSeconds * 1_000, undefined, { signal: proxy.signal });
   const before = await load.figures("errors");
   const window = proxy.openWindow();
-  await delay(proxy.seconds * 1_000);
+  await delay(proxy.seconds * 1_000, undefined, { signal: proxy.signal });
   const { messages, errors, p50Ms, p99Ms } = await load.figures("messages", "errors", "p50Ms", "p99Ms");
   const figures = window.close();
   return {

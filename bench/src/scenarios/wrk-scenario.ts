@@ -44,9 +44,9 @@ async function measure(options: WrkScenarioOptions, proxy: ProxyUnderTest): Prom
     throw new Error(`answered ${response.status} with ${response.bodyBytes} bytes in place of ${expectedBytes}`);
   }
 
-  const warmUp = await runWrk({ ...load, seconds: proxy.warmUpSeconds, check: true });
+  const warmUp = await runWrk({ ...load, seconds: proxy.warmUpSeconds, check: true }, proxy.signal);
   const window = proxy.openWindow();
-  const report = await runWrk({ ...load, seconds: proxy.seconds, check: false });
+  const report = await runWrk({ ...load, seconds: proxy.seconds, check: false }, proxy.signal);
   const figures = window.close();
 
   return {
