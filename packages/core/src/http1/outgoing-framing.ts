@@ -28,8 +28,9 @@ export interface OutgoingFraming {
  * @param toHttp10 Whether the client speaks HTTP/1.0, which has no chunks.
  */
 export function frameResponse(head: ResponseHead, method: string, end: boolean, toHttp10: boolean): OutgoingFraming {
-  const found = inspect(head.headers);
   const status = head.status;
+  if (status < 200) throw wrongStatus(status, "no response: send it as an interim one, or upgrade");
+  const found = inspect(head.headers);
   const lines = found.date ? "" : `Date: ${httpDate()}\r\n`;
   const { close } = found;
   if (status === 204 || (method === "CONNECT" && status < 300)) {
@@ -43,6 +44,16 @@ export function frameResponse(head: ResponseHead, method: string, end: boolean, 
   if (end) return { bodyLength: 0, lines: `${lines}Content-Length: 0\r\n`, close };
   if (toHttp10) return { bodyLength: UNTIL_CLOSE, lines, close };
   return { bodyLength: CHUNKED, lines: `${lines}Transfer-Encoding: chunked\r\n`, close };
+}
+
+/**
+ * Takes out of an interim response what would frame a body, which it never has (RFC 9110, 8.6 and 15.2).
+ * @throws CirqueError when the status is not one of interim responses: the client would take it for the response.
+ */
+export function frameInterim(head: ResponseHead): void {
+  if (!head.informational) throw wrongStatus(head.status, "no interim response");
+  inspect(head.headers);
+  head.headers.delete("content-length");
 }
 
 /** Frames a request (RFC 9112, 6.3), likewise. A body without a declared length is chunked, whatever the method. */
@@ -105,6 +116,10 @@ function declaredLength(field: Field): number {
     if (error instanceof MalformedMessage) throw badLength(JSON.stringify(field.value));
     throw error;
   }
+}
+
+function wrongStatus(status: number, what: string): CirqueError {
+  return CirqueError.internal("InternalError", `status ${status} is that of ${what}`);
 }
 
 function badLength(what: string): CirqueError {

@@ -89,7 +89,7 @@ describe("requests on one HTTP/1.1 connection", () => {
     const client = await server.client();
     expect(await client.send(get("/1")).until("\r\n\r\n/1")).not.toContain("Connection: close");
     client.clear().send(get("/2") + get("/3"));
-    expect((await client.whenClosed()).text).toMatch(/\r\nConnection: close\r\n[^]*\/2$/);
+    expect((await client.whenClosed()).text).toMatch(/\r\nConnection: close\r\n[\s\S]*\/2$/);
     expect(server.sessions.length).toBe(2);
   });
 
@@ -143,7 +143,7 @@ describe("an HTTP/1.1 connection that drains", () => {
     connection?.drain();
     expect(connection?.draining).toBe(true);
     answerTarget(session);
-    expect((await client.whenClosed()).text).toMatch(/\r\nConnection: close\r\n[^]*\/under-way$/);
+    expect((await client.whenClosed()).text).toMatch(/\r\nConnection: close\r\n[\s\S]*\/under-way$/);
     expect(server.sessions.length).toBe(1);
   });
 
@@ -173,7 +173,7 @@ describe("an HTTP/1.1 connection that drains", () => {
     await settled();
     server.connections[0]?.drain();
     client.send("Host: a\r\n\r\n");
-    expect((await client.whenClosed()).text).toMatch(/\r\nConnection: close\r\n[^]*\/begun$/);
+    expect((await client.whenClosed()).text).toMatch(/\r\nConnection: close\r\n[\s\S]*\/begun$/);
   });
 });
 

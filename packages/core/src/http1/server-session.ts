@@ -13,7 +13,7 @@ import type { ServerSession, ServerSessionObserver } from "../session/server-ses
 import { BodyWriter } from "./body-writer.ts";
 import { keepsAlive, namesOption } from "./connection-options.ts";
 import { DrainingSink } from "./draining-sink.ts";
-import { frameResponse } from "./outgoing-framing.ts";
+import { frameInterim, frameResponse } from "./outgoing-framing.ts";
 import type { Http1ServerConnection } from "./server-connection.ts";
 
 /** One request on an HTTP/1.1 connection, and its response. */
@@ -106,6 +106,7 @@ export class Http1ServerSession implements ServerSession {
   }
 
   writeInterim(head: ResponseHead): void {
+    frameInterim(head);
     if (this.request.version === "1.0" || this.#writer !== undefined || this.#over) return;
     this.#owner.connection.write(serializeResponseHead(head));
   }

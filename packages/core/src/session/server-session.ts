@@ -41,12 +41,15 @@ export interface ServerSession extends BodySource {
   /** Whether the connection may carry another request after this one. Set false to close it. */
   keepAlive: boolean;
 
-  /** Sends a 1xx response (H1S-19); dropped for HTTP/1.0 clients, which do not know them. */
+  /**
+   * Sends a 1xx response (H1S-19); dropped for HTTP/1.0 clients, which do not know them.
+   * @throws CirqueError when the status is that of a response, or 101.
+   */
   writeInterim(head: ResponseHead): void;
   /**
    * Begins the response. The head leaves together with the first body bytes, or at `flush`.
    * @param end Whether no body follows.
-   * @throws CirqueError when a head was written before, or its Content-Length is not one.
+   * @throws CirqueError when a head was written before, its status is 1xx, or its Content-Length is not one.
    */
   writeHead(head: ResponseHead, end: boolean): void;
   /** Sends body bytes. @returns false when enough is waiting: stop, and go on at `onWritable`. */
