@@ -40,6 +40,7 @@ export class Connection {
   /** What broke the connection, if it broke. */
   error: Error | undefined;
   #paused = true;
+  #held = "";
 
   /** Nothing is read before `resume`. */
   constructor(socket: Socket, listener: ConnectionListener) {
@@ -79,30 +80,27 @@ export class Connection {
   }
 
   /**
-   * Writes bytes, or a latin1 string.
+   * Writes bytes, or a latin1 string. What is small leaves at the end of this turn of the event loop, together with what
+   * else is written until then.
    * @returns false when enough is waiting: stop, and go on at `onDrain`.
    */
   write(data: Buffer | string): boolean {
-    const socket = this.socket;
-    if (typeof data === "string") socket.write(data, "latin1");
-    else socket.write(data);
-    return socket.writableLength < HIGH_WATER_BYTES;
+    if (typeof data === "string") this.#hold(data);
+    else if (data.length <= JOIN_BYTES) this.#hold(decodeLatin1(data, 0, data.length));
+    else this.#writeLarge(data);
+    return !this.full;
   }
 
   /** Writes bytes between two latin1 strings, in one system call. */
   writeBetween(prefix: string, data: Buffer, suffix: string): boolean {
-    const socket = this.socket;
     if (data.length <= JOIN_BYTES) {
-      // Strings are cheaper to join than buffers, and this one goes to the kernel without a buffer being made of it.
-      socket.write(prefix + decodeLatin1(data, 0, data.length) + suffix, "latin1");
+      this.#hold(prefix + decodeLatin1(data, 0, data.length) + suffix);
     } else {
-      socket.cork();
-      socket.write(prefix, "latin1");
-      socket.write(data);
-      if (suffix !== "") socket.write(suffix, "latin1");
-      socket.uncork();
+      this.#held += prefix;
+      this.#writeLarge(data);
+      if (suffix !== "") this.#hold(suffix);
     }
-    return socket.writableLength < HIGH_WATER_BYTES;
+    return !this.full;
   }
 
   /** Whether `write` would be asked to stop. */
@@ -125,7 +123,16 @@ export class Connection {
 
   /** Says that nothing more will be sent, behind what was written. */
   end(): void {
+    this.flush();
     this.socket.end();
+  }
+
+  /** Sends what is held back until the end of the turn. */
+  flush(): void {
+    if (this.#held === "") return;
+    const held = this.#held;
+    this.#held = "";
+    this.socket.write(held, "latin1");
   }
 
   /**
@@ -141,13 +148,34 @@ export class Connection {
 
   /** Closes at once. */
   destroy(error?: Error): void {
+    this.#held = "";
     this.socket.destroy(error);
   }
 
   /** Closes at once with a reset, so that the peer cannot take what it got for the whole. */
   reset(): void {
+    this.#held = "";
     if ("resetAndDestroy" in this.socket && this.tls === undefined) this.socket.resetAndDestroy();
     else this.destroy();
+  }
+
+  #hold(text: string): void {
+    const first = this.#held === "";
+    this.#held += text;
+    if (this.#held.length > JOIN_BYTES * 2) this.flush();
+    else if (first) flushAtEndOfTurn(this);
+  }
+
+  #writeLarge(data: Buffer): void {
+    const { socket } = this;
+    if (this.#held === "") {
+      socket.write(data);
+      return;
+    }
+    socket.cork();
+    this.flush();
+    socket.write(data);
+    socket.uncork();
   }
 }
 
@@ -179,6 +207,22 @@ class Lingering implements ConnectionListener {
     clearTimeout(this.#timer);
     this.#former.onClose(error);
   }
+}
+
+/**
+ * Connections with something to send at the end of this turn. A proxy that writes in between, sixty times a turn, wakes
+ * the processes at the other ends as often, and each time that costs more than the write. (Redis does the same.)
+ */
+let unflushed: Connection[] = [];
+
+function flushAtEndOfTurn(connection: Connection): void {
+  if (unflushed.push(connection) === 1) setImmediate(flushAll);
+}
+
+function flushAll(): void {
+  const connections = unflushed;
+  unflushed = [];
+  for (let i = 0; i < connections.length; i++) connections[i]?.flush();
 }
 
 const CONNECTION = Symbol("connection");
