@@ -227,12 +227,18 @@ function flushAll(): void {
 
 const CONNECTION = Symbol("connection");
 
-/** For `net.connect`: reads go to the connection that is made of the socket, at small cost. */
-export const connectionReadOptions: OnReadOpts = readOptions(onData);
+/**
+ * For `net.connect`: reads go to the connection that is made of the socket, at small cost. Connections to origins are few,
+ * and the same ones carry large responses again and again.
+ */
+export const connectReadOptions: OnReadOpts = readOptions(onData, true);
+
+/** Clients are many, and mostly idle. */
+const acceptReadOptions: OnReadOpts = readOptions(onData, false);
 
 /** A connection that a server accepted; nothing has been read from it. */
 export function acceptedConnection(socket: Socket, listener: ConnectionListener): Connection {
-  return new Connection(withReadOptions(socket, connectionReadOptions), listener);
+  return new Connection(withReadOptions(socket, acceptReadOptions), listener);
 }
 
 /** The socket's listeners are shared by all sockets and find their connection here: no closures for each of them. */

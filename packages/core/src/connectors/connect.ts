@@ -1,6 +1,6 @@
 import net from "node:net";
 import tls from "node:tls";
-import { connectionReadOptions } from "../connection/connection.ts";
+import { connectReadOptions } from "../connection/connection.ts";
 import { CirqueError } from "../errors/cirque-error.ts";
 import { connectError, tlsError } from "./connect-error.ts";
 import { checkTlsName, type HttpPeer } from "./http-peer.ts";
@@ -43,7 +43,7 @@ export async function connect(peer: HttpPeer, options: ConnectOptions): Promise<
 function tcpSocket(peer: HttpPeer, options: ConnectOptions): net.Socket {
   const address = peer.socketAddress;
   // A TLS socket reads its transport by itself.
-  const common = { allowHalfOpen: true, ...(!peer.options.tls && { onread: connectionReadOptions }) };
+  const common = { allowHalfOpen: true, ...(!peer.options.tls && { onread: connectReadOptions }) };
   if ("path" in address) return net.connect({ path: address.path, ...common });
   const localAddress = peer.options.localAddress ?? sourceAddress(address.host, options);
   const { localPort, tcpKeepaliveMs } = peer.options;
