@@ -138,8 +138,8 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
     this.#upgradeRequested = head.headers.find("upgrade") !== undefined;
     this.#keepAlive = !framing.close && !this.#upgradeRequested;
     this.#parser.expect(head.method);
-    if (this.#upgradeRequested) framing.lines += "Connection: Upgrade\r\n";
-    else if (framing.close) framing.lines += "Connection: close\r\n";
+    const options = connectionOptions(head, this.#upgradeRequested, framing.close);
+    if (options !== "") framing.lines += `Connection: ${options}\r\n`;
     this.#writer = new BodyWriter(this.connection, framing.bodyLength);
     this.#writer.hold(serializeRequestHead(head, framing.lines));
     if (!hasBody) this.end();
@@ -261,6 +261,8 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
         this.#endResponse(undefined);
         return;
       }
+      // What has come is read when somebody wants it; then the parser says whether it was whole.
+      if (this.#parser.bufferedBytes > 0 || this.#parser.atEnd) return;
       this.#fail(this.#closedError("the origin closed the connection before it answered"));
     } catch {
       this.#fail(this.#closedError("the origin closed the connection in the middle of its response"));
@@ -306,6 +308,10 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
       }
     } catch (error) {
       if (!(error instanceof MalformedMessage)) throw error;
+      if (error.reason === "premature-end") {
+        this.#fail(this.#closedError("the origin closed the connection in the middle of its response"));
+        return;
+      }
       const context = { reason: error.reason };
       this.#fail(
         CirqueError.upstream("InvalidHTTPHeader", `the origin sent a malformed response: ${error.message}`, {
@@ -387,6 +393,14 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
     reject?.(error);
     if (!this.responseEnded) sink?.onError(error);
   }
+}
+
+/** What `Connection` has to name (RFC 9110, 7.6.1; `TE`: 10.1.4). Nearly always nothing. */
+function connectionOptions(head: RequestHead, upgrade: boolean, close: boolean): string {
+  const te = head.headers.find("te") === undefined ? "" : "TE";
+  if (upgrade) return te === "" ? "Upgrade" : "Upgrade, TE";
+  if (close) return te === "" ? "close" : "close, TE";
+  return te;
 }
 
 function idleTimeoutOf(head: ResponseHead): number | undefined {

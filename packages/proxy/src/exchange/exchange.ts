@@ -174,7 +174,8 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     stripHopByHop(request.headers);
     if (upgrade !== undefined) request.headers.append("Upgrade", upgrade);
     // An HTTP/1.0 client may send none, but HTTP/1.1, which the origin is spoken to in, requires one.
-    if (request.headers.find("host") === undefined) request.headers.append("Host", peer.sni ?? peer.address);
+    if (request.headers.find("host") === undefined)
+      request.headers.append("Host", request.authority ?? peer.sni ?? peer.address);
     return request;
   }
 
