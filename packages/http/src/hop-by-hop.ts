@@ -15,34 +15,22 @@ export function stripHopByHop(headers: HeaderMap): void {
   let found = false;
   for (let i = 0; i < fields.length; i++) {
     const field = fields[i] as Field;
-    if (!mayBeHopByHop(field)) continue;
+    if (!isHopByHop(field)) continue;
     found = true;
-    if (!field.is("connection")) continue;
-    const value = field.value.toLowerCase();
-    if (value !== "close" && value !== "keep-alive")
-      nominated = nominated === undefined ? value : `${nominated},${value}`;
+    if (!field.is("connection") || field.valueIs("keep-alive") || field.valueIs("close")) continue;
+    nominated = nominated === undefined ? field.value : `${nominated},${field.value}`;
   }
   if (!found) return;
-  const names = nominated === undefined ? NOTHING : nominations(nominated);
-  headers.filter((field) => !isHopByHop(field) && (names.size === 0 || !names.has(field.name.toLowerCase())));
+  if (nominated === undefined) {
+    headers.filter(isEndToEnd);
+    return;
+  }
+  const names = nominations(nominated.toLowerCase());
+  headers.filter((field) => isEndToEnd(field) && !names.has(field.name.toLowerCase()));
 }
 
-/** A quick no for most fields, by the length of the name. */
-function mayBeHopByHop(field: Field): boolean {
-  switch (field.nameEnd - field.start) {
-    case 2:
-    case 7:
-    case 10:
-    case 14:
-    case 16:
-    case 17:
-    case 18:
-    case 19:
-    case 25:
-      return isHopByHop(field);
-    default:
-      return false;
-  }
+function isEndToEnd(field: Field): boolean {
+  return !isHopByHop(field);
 }
 
 function isHopByHop(field: Field): boolean {
@@ -78,8 +66,6 @@ function nominations(connection: string): ReadonlySet<string> {
   }
   return names;
 }
-
-const NOTHING: ReadonlySet<string> = new Set();
 
 /** Ends a request's identity or a message's framing: a client that names one of these wants to confuse somebody. */
 const NEVER_NOMINATED: ReadonlySet<string> = new Set([

@@ -73,7 +73,7 @@ export function readStatusLine(bytes: Buffer, start: number, end: number, line: 
   }
   line.version = version;
   line.status = status;
-  line.reason = end > start + 13 ? decodeLatin1(bytes, start + 13, end) : "";
+  line.reason = end > start + 13 ? reasonOf(bytes, start + 13, end) : "";
 }
 
 /** The version of `HTTP/` digit `.` digit, or undefined for anything else. */
@@ -96,6 +96,12 @@ function readVersion(bytes: Buffer, start: number, end: number): HttpVersion | u
 
 function isUpperCase(byte: number): boolean {
   return byte >= 0x41 && byte <= 0x5a;
+}
+
+/** The commonest phrase without making a string. */
+function reasonOf(bytes: Buffer, start: number, end: number): string {
+  if (end - start === 2 && bytes[start] === 0x4f && bytes[start + 1] === 0x4b) return "OK";
+  return decodeLatin1(bytes, start, end);
 }
 
 function digit(byte: number | undefined): number {
