@@ -1,6 +1,7 @@
 import type { OnReadOpts, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { decodeLatin1 } from "@cirque/http";
+import { Deadline } from "./deadline.ts";
 import { readOptions, withReadOptions } from "./read-buffer.ts";
 import { turnTime } from "./turn-time.ts";
 
@@ -108,6 +109,15 @@ export class Connection {
     return this.socket.writableLength >= HIGH_WATER_BYTES;
   }
 
+  /** How much waits to leave. It falls as the peer takes it, also in the middle of a large piece. */
+  get unsentBytes(): number {
+    const { writableLength } = this.socket;
+    if (writableLength === 0) return 0;
+    // The system's own count is no part of the documented interface, but Node's `setTimeout` of sockets goes by it, too.
+    const { _handle: handle } = this.socket as unknown as { _handle?: { writeQueueSize?: number } | null };
+    return writableLength + (handle?.writeQueueSize ?? 0);
+  }
+
   /** No more `onBytes`, but for what is on its way. */
   pause(): void {
     if (this.#paused) return;
@@ -138,11 +148,12 @@ export class Connection {
   /**
    * Closes so that the peer gets what was written: ends, then reads and drops until the peer ends too, within bounds.
    * Closing at once would reset the connection while the peer is still sending, and lose the last response with it.
+   * @param stallMs How long the peer may take nothing of what was written.
    */
-  closeGracefully(): void {
+  closeGracefully(stallMs: number): void {
     if (this.closed) return;
     this.end();
-    this.listener = new Lingering(this, this.listener);
+    this.listener = new Lingering(this, this.listener, stallMs);
     this.resume();
   }
 
@@ -183,18 +194,38 @@ export class Connection {
 class Lingering implements ConnectionListener {
   readonly #connection: Connection;
   readonly #former: ConnectionListener;
-  readonly #timer: NodeJS.Timeout;
+  readonly #timer: Deadline;
+  readonly #stallMs: number;
+  #stalledMs = 0;
+  #unsent: number;
   #left = LINGER_BYTES;
 
-  constructor(connection: Connection, former: ConnectionListener) {
+  constructor(connection: Connection, former: ConnectionListener, stallMs: number) {
     this.#connection = connection;
     this.#former = former;
-    this.#timer = setTimeout(() => connection.destroy(), LINGER_MS);
+    this.#stallMs = stallMs;
+    this.#unsent = connection.unsentBytes;
+    this.#timer = new Deadline(() => this.#look());
+    this.#timer.set(LINGER_MS);
+  }
+
+  /** The time to linger runs from when everything has left; a slow peer is waited for as long as it takes something. */
+  #look(): void {
+    const unsent = this.#connection.unsentBytes;
+    if (this.#unsent === 0 || this.#stalledMs >= this.#stallMs) {
+      this.#connection.destroy();
+      return;
+    }
+    this.#stalledMs = unsent < this.#unsent ? 0 : this.#stalledMs + LINGER_MS;
+    this.#unsent = unsent;
+    this.#timer.set(LINGER_MS);
   }
 
   onBytes(chunk: Buffer): void {
     this.#left -= chunk.length;
-    if (this.#left < 0) this.#connection.destroy();
+    if (this.#left >= 0) return;
+    if (this.#connection.unsentBytes === 0) this.#connection.destroy();
+    else this.#connection.pause();
   }
 
   onEnd(): void {
@@ -204,7 +235,7 @@ class Lingering implements ConnectionListener {
   onDrain(): void {}
 
   onClose(error: Error | undefined): void {
-    clearTimeout(this.#timer);
+    this.#timer.dispose();
     this.#former.onClose(error);
   }
 }

@@ -9,7 +9,10 @@ import { Http1ServerSession } from "./server-session.ts";
 
 /** Why a client was refused before, or in the middle of, its request (promise P13). */
 export interface Refusal {
-  /** The name for logs and metrics: a `RefusalReason`, or `head-timeout`, `body-timeout`, `connect-not-allowed`. */
+  /**
+   * The name for logs and metrics: a `RefusalReason`, or `head-timeout`, `body-timeout`, `write-timeout`,
+   * `connect-not-allowed`.
+   */
   readonly reason: string;
   /** The status it was answered with; undefined when nothing could be answered. */
   readonly status: number | undefined;
@@ -43,6 +46,8 @@ export class Http1ServerConnection implements ConnectionListener {
   #idleTimeoutMs: number;
   #draining = false;
   #closing = false;
+  #writeDeadline: Deadline | undefined;
+  #unsentBytes = 0;
 
   constructor(socket: Socket, options: ResolvedHttp1ServerOptions, handler: Http1ServerHandler) {
     this.options = options;
@@ -69,7 +74,7 @@ export class Http1ServerConnection implements ConnectionListener {
   drain(): void {
     this.#draining = true;
     if (this.#session !== undefined) this.#session.keepAlive = false;
-    else if (!this.parser.started) this.#close();
+    else if (!this.parser.started) this.closeGracefully();
   }
 
   /** Closes at once, whatever is under way. */
@@ -91,16 +96,22 @@ export class Http1ServerConnection implements ConnectionListener {
 
   onEnd(): void {
     if (this.#session !== undefined) this.#session.onClientEnd();
-    else this.connection.destroy();
+    else this.closeGracefully();
   }
 
   onDrain(): void {
-    this.#session?.onDrain();
+    this.#writeDeadline?.clear();
+    if (this.#session !== undefined) this.#session.onDrain();
+    else if (this.parser.bufferedBytes > 0) {
+      this.connection.resume();
+      this.readHead();
+    }
   }
 
   onClose(error: Error | undefined): void {
     this.#closing = true;
     this.#readDeadline.dispose();
+    this.#writeDeadline?.dispose();
     const session = this.#session;
     this.#session = undefined;
     session?.onConnectionClose(error);
@@ -111,8 +122,8 @@ export class Http1ServerConnection implements ConnectionListener {
   sessionDone(session: Http1ServerSession): void {
     if (session !== this.#session) return;
     this.#session = undefined;
-    if (!session.keepAlive || this.#draining) {
-      this.#close();
+    if (!session.keepAlive || this.#draining || !this.parser.ended) {
+      this.closeGracefully();
       return;
     }
     this.parser.startNext();
@@ -133,6 +144,13 @@ export class Http1ServerConnection implements ConnectionListener {
     this.#readDeadline.clear();
   }
 
+  /** Waits for the client to take what was written. */
+  expectDrain(): void {
+    this.#writeDeadline ??= new Deadline(() => this.#onWriteDeadline());
+    this.#unsentBytes = this.connection.unsentBytes;
+    this.#writeDeadline.set(this.options.writeTimeoutMs);
+  }
+
   /** Tells the owner why a request was refused. */
   reportRefusal(reason: string, status: number | undefined, message: string): void {
     this.#handler.onRefusal({ reason, status, message, clientAddress: this.connection.remoteAddress });
@@ -140,14 +158,23 @@ export class Http1ServerConnection implements ConnectionListener {
 
   /** Sends what was written, then closes. */
   closeGracefully(): void {
+    if (this.#closing) return;
     this.#closing = true;
     this.#readDeadline.dispose();
-    this.connection.closeGracefully();
+    this.#writeDeadline?.dispose();
+    this.connection.closeGracefully(this.options.writeTimeoutMs);
   }
 
   /** Reads a request head, if one is there and none is under way. */
   readHead(): void {
     if (this.#session !== undefined || this.#closing) return;
+    if (this.connection.full) {
+      // A client that sends requests and does not read: it waits, or its responses would pile up here.
+      this.connection.pause();
+      this.#readDeadline.clear();
+      this.expectDrain();
+      return;
+    }
     try {
       if (this.parser.next() !== ParseEvent.Head) {
         this.#expectHead();
@@ -189,7 +216,18 @@ export class Http1ServerConnection implements ConnectionListener {
   #onReadDeadline(): void {
     if (this.#session !== undefined) this.#session.onBodyTimeout();
     else if (this.parser.started) this.#answerAndClose("head-timeout", 408, "the request head took too long");
-    else this.#close();
+    else this.closeGracefully();
+  }
+
+  #onWriteDeadline(): void {
+    // One that takes a little now and then is slow; one that takes nothing is cut.
+    if (this.connection.unsentBytes < this.#unsentBytes) {
+      this.expectDrain();
+      return;
+    }
+    this.reportRefusal("write-timeout", undefined, "the client took nothing of the response");
+    this.#session?.onWriteTimeout();
+    this.connection.reset();
   }
 
   #refuse(error: unknown): void {
@@ -201,13 +239,6 @@ export class Http1ServerConnection implements ConnectionListener {
     this.reportRefusal(reason, status, message);
     this.connection.write(serializeResponseHead(refusalResponse(status)));
     this.closeGracefully();
-  }
-
-  #close(): void {
-    if (this.#closing) return;
-    this.#closing = true;
-    this.#readDeadline.dispose();
-    this.connection.closeGracefully();
   }
 }
 

@@ -6,7 +6,6 @@ import {
   type ResponseHead,
   serializeResponseHead,
 } from "@cirque/http";
-import { Deadline } from "../connection/deadline.ts";
 import { CirqueError } from "../errors/cirque-error.ts";
 import type { BodySink } from "../session/body.ts";
 import type { ServerSession, ServerSessionObserver } from "../session/server-session.ts";
@@ -35,7 +34,6 @@ export class Http1ServerSession implements ServerSession {
   #over = false;
   #bodyStartedAt = 0;
   #pausedAt = 0;
-  #writeDeadline: Deadline | undefined;
 
   constructor(owner: Http1ServerConnection, request: RequestHead, mayKeepAlive: boolean) {
     this.#owner = owner;
@@ -127,7 +125,7 @@ export class Http1ServerSession implements ServerSession {
   write(chunk: Buffer): boolean {
     if (this.#over || this.responseEnded || this.#writer === undefined) return true;
     if (this.#writer.write(chunk)) return true;
-    this.#expectDrain();
+    this.#owner.expectDrain();
     return false;
   }
 
@@ -200,12 +198,15 @@ export class Http1ServerSession implements ServerSession {
   }
 
   onDrain(): void {
-    this.#writeDeadline?.clear();
     this.observer?.onWritable();
   }
 
+  /** The client takes nothing of the response. */
+  onWriteTimeout(): void {
+    this.#fail(CirqueError.downstream("WriteTimedout", "the client took nothing of the response in time"));
+  }
+
   onConnectionClose(cause: Error | undefined): void {
-    this.#writeDeadline?.dispose();
     const options = cause === undefined ? {} : { cause };
     this.#fail(CirqueError.downstream("ConnectionClosed", "the client closed the connection", options));
   }
@@ -271,14 +272,7 @@ export class Http1ServerSession implements ServerSession {
     if (this.responseEnded) this.#done();
   }
 
-  #expectDrain(): void {
-    this.#writeDeadline ??= new Deadline(() => {
-      this.#owner.reportRefusal("write-timeout", undefined, "the client took nothing of the response");
-      this.#fail(CirqueError.downstream("WriteTimedout", "the client took nothing of the response in time"));
-      this.#owner.connection.reset();
-    });
-    this.#writeDeadline.set(this.#owner.options.writeTimeoutMs);
-  }
+
 
   /** Reads and drops the rest of the request, so that the connection can be kept (H1S-28); a lot of it is not worth it. */
   #drainRequest(): void {
@@ -298,7 +292,6 @@ export class Http1ServerSession implements ServerSession {
   #done(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#writeDeadline?.dispose();
     // The client meant those bytes for the protocol that it asked for and did not get.
     if (this.upgradeRequested && this.#owner.parser.bufferedBytes > 0) this.keepAlive = false;
     this.#owner.sessionDone(this);

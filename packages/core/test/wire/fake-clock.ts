@@ -8,6 +8,8 @@ import { settled } from "./raw-peer.ts";
 export class FakeClock implements Disposable {
   constructor() {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    // A real clock is never at 0.
+    vi.advanceTimersByTime(1_000);
   }
 
   /** Lets `ms` pass once everything on its way has arrived, and what comes of it happen. */
