@@ -32,6 +32,9 @@ export class Http1ServerSession implements ServerSession {
   #paused = false;
   #pumping = false;
   #over = false;
+  #continued = false;
+  /** What ended the exchange before its time. */
+  #failure: CirqueError | undefined;
   #bodyStartedAt = 0;
   #pausedAt = 0;
 
@@ -81,6 +84,10 @@ export class Http1ServerSession implements ServerSession {
       sink.onEnd(undefined);
       return;
     }
+    if (this.#failure !== undefined) {
+      sink.onError(this.#failure);
+      return;
+    }
     if (this.#bodyStartedAt === 0) this.#bodyStartedAt = performance.now();
     this.#owner.connection.resume();
     this.#pump();
@@ -106,6 +113,7 @@ export class Http1ServerSession implements ServerSession {
   writeInterim(head: ResponseHead): void {
     frameInterim(head);
     if (this.request.version === "1.0" || this.#writer !== undefined || this.#over) return;
+    if (head.status === 100) this.#continued = true;
     this.#owner.connection.write(serializeResponseHead(head));
   }
 
@@ -114,7 +122,7 @@ export class Http1ServerSession implements ServerSession {
     const toHttp10 = this.request.version === "1.0";
     const framing = frameResponse(head, this.request.method, end, toHttp10);
     const writer = new BodyWriter(this.#owner.connection, framing.bodyLength);
-    if (framing.close || writer.untilClose || this.#owner.draining) this.keepAlive = false;
+    if (framing.close || writer.untilClose || this.#owner.draining || this.#awaitsContinue()) this.keepAlive = false;
     if (!this.keepAlive) framing.lines += "Connection: close\r\n";
     else if (toHttp10) framing.lines += "Connection: keep-alive\r\n";
     writer.hold(serializeResponseHead(head, framing.lines));
@@ -215,7 +223,7 @@ export class Http1ServerSession implements ServerSession {
   onBodyTimeout(): void {
     if (this.tunnelling || this.requestEnded) return;
     if (this.#sink instanceof DrainingSink) {
-      this.#owner.closeGracefully();
+      this.#leaveUnread();
       return;
     }
     this.#refuseBody("body-timeout", 408, "the request body took too long");
@@ -250,6 +258,8 @@ export class Http1ServerSession implements ServerSession {
   }
 
   #expectBody(): void {
+    // What is drained has one deadline in all.
+    if (this.responseEnded) return;
     const { bodyTimeoutMs, minimumBodyRate } = this.#owner.options;
     const elapsed = performance.now() - this.#bodyStartedAt;
     if (elapsed > bodyTimeoutMs && this.bodyBytesRead < (minimumBodyRate * elapsed) / 1000) this.onBodyTimeout();
@@ -272,21 +282,36 @@ export class Http1ServerSession implements ServerSession {
     if (this.responseEnded) this.#done();
   }
 
-
-
   /** Reads and drops the rest of the request, so that the connection can be kept (H1S-28); a lot of it is not worth it. */
   #drainRequest(): void {
     const { drainBytes, drainTimeoutMs } = this.#owner.options;
-    // A client that waits for a 100 would never send the body that we wait for.
-    if (!this.keepAlive || this.request.headers.has("expect")) {
-      this.#owner.closeGracefully();
+    if (!this.keepAlive) {
+      this.#leaveUnread();
       return;
     }
     this.#paused = false;
-    this.#sink = new DrainingSink(drainBytes, () => this.#owner.closeGracefully());
+    this.#sink = new DrainingSink(drainBytes, () => this.#leaveUnread());
     this.#owner.expectBody(drainTimeoutMs);
     this.#owner.connection.resume();
     this.#pump();
+  }
+
+  /** The exchange is over, and the connection with it: the rest of the request is not worth reading. */
+  #leaveUnread(): void {
+    this.#over = true;
+    this.#sink = undefined;
+    this.#owner.closeGracefully();
+  }
+
+  /** Whether the client waits for a 100 that did not come: then it sends the body later, or never (RFC 9110, 10.1.1). */
+  #awaitsContinue(): boolean {
+    return (
+      !this.requestEnded &&
+      !this.#continued &&
+      this.bodyBytesRead === 0 &&
+      this.#owner.parser.bufferedBytes === 0 &&
+      this.request.headers.find("expect") !== undefined
+    );
   }
 
   #done(): void {
@@ -300,6 +325,7 @@ export class Http1ServerSession implements ServerSession {
   #fail(error: CirqueError): void {
     if (this.#over) return;
     this.#over = true;
+    this.#failure = error;
     this.keepAlive = false;
     const sink = this.#sink;
     this.#sink = undefined;
