@@ -89,9 +89,10 @@ export class RawOrigin implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const connection of this.connections.items) connection[Symbol.dispose]();
+    const closed = once(this.#server, "close");
     this.#server.close();
-    await once(this.#server, "close");
+    for (const connection of this.connections.items) connection[Symbol.dispose]();
+    await closed;
   }
 }
 

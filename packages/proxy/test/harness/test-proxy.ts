@@ -61,9 +61,10 @@ export class TestProxy<Ctx> implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const client of this.#clients) client[Symbol.dispose]();
+    const closed = once(this.#server, "close");
     this.#server.close();
     await this.proxy.drain(AbortSignal.abort());
-    await once(this.#server, "close");
+    await closed;
   }
 }
 
