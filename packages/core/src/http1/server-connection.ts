@@ -46,6 +46,7 @@ export class Http1ServerConnection implements ConnectionListener {
   #idleTimeoutMs: number;
   #draining = false;
   #closing = false;
+  #clientEnded = false;
   #writeDeadline: Deadline | undefined;
   #unsentBytes = 0;
 
@@ -68,6 +69,11 @@ export class Http1ServerConnection implements ConnectionListener {
   /** Whether this connection will close after the request under way. */
   get draining(): boolean {
     return this.#draining;
+  }
+
+  /** Whether the client has said that it sends nothing more. */
+  get clientEnded(): boolean {
+    return this.#clientEnded;
   }
 
   /** No request after the one under way; an idle connection closes at once. */
@@ -95,8 +101,17 @@ export class Http1ServerConnection implements ConnectionListener {
   }
 
   onEnd(): void {
-    if (this.#session !== undefined) this.#session.onClientEnd();
-    else this.closeGracefully();
+    const session = this.#session;
+    this.#clientEnded = true;
+    if (session?.tunnelling) session.onTunnelEnd();
+    else if (this.options.abortOnClose) {
+      if (session === undefined) this.closeGracefully();
+      else session.onClientGone();
+    } else {
+      this.#tellParser();
+      if (session === undefined) this.readHead();
+      else session.onNothingMore();
+    }
   }
 
   onDrain(): void {
@@ -122,7 +137,8 @@ export class Http1ServerConnection implements ConnectionListener {
   sessionDone(session: Http1ServerSession): void {
     if (session !== this.#session) return;
     this.#session = undefined;
-    if (!session.keepAlive || this.#draining || !this.parser.ended) {
+    const nothingMore = this.#clientEnded && this.parser.bufferedBytes === 0;
+    if (!session.keepAlive || this.#draining || !this.parser.ended || nothingMore) {
       this.closeGracefully();
       return;
     }
@@ -203,6 +219,10 @@ export class Http1ServerConnection implements ConnectionListener {
   }
 
   #expectHead(): void {
+    if (this.#clientEnded) {
+      this.closeGracefully();
+      return;
+    }
     if (!this.parser.started) {
       this.#readDeadline.set(this.#requests === 0 ? this.options.firstByteTimeoutMs : this.#idleTimeoutMs);
       return;
@@ -211,6 +231,14 @@ export class Http1ServerConnection implements ConnectionListener {
     if (this.#headStartedAt === 0) this.#headStartedAt = now;
     const left = this.options.headTotalTimeoutMs - (now - this.#headStartedAt);
     this.#readDeadline.set(Math.min(this.options.headTimeoutMs, Math.max(0, left)));
+  }
+
+  #tellParser(): void {
+    try {
+      this.parser.finish();
+    } catch {
+      // A message that is cut is refused when it is read so far.
+    }
   }
 
   #onReadDeadline(): void {

@@ -78,6 +78,7 @@ export class Http1ServerSession implements ServerSession {
       this.#owner.connection.resume();
       const early = this.#owner.parser.takeRemainder();
       if (early.length > 0) this.onTunnelBytes(early);
+      if (this.#owner.clientEnded) this.onTunnelEnd();
       return;
     }
     if (this.requestEnded) {
@@ -189,17 +190,22 @@ export class Http1ServerSession implements ServerSession {
     this.#sink?.onData(chunk);
   }
 
-  /** The client sends nothing more. */
-  onClientEnd(): void {
-    if (this.tunnelling) {
-      this.requestEnded = true;
-      this.#sink?.onEnd(undefined);
-      return;
-    }
-    if (this.requestEnded && !this.#owner.options.abortOnClose) {
-      this.keepAlive = false;
-      return;
-    }
+  /** The client sends nothing more of the other protocol. */
+  onTunnelEnd(): void {
+    const sink = this.#sink;
+    if (sink === undefined || this.requestEnded) return;
+    this.requestEnded = true;
+    sink.onEnd(undefined);
+  }
+
+  /** The client sends nothing more, and waits for the response. */
+  onNothingMore(): void {
+    if (this.#owner.parser.bufferedBytes === 0) this.keepAlive = false;
+    if (!this.requestEnded && this.#sink !== undefined && !this.#paused) this.#pump();
+  }
+
+  /** The client sends nothing more, and is taken to have left. */
+  onClientGone(): void {
     const error = CirqueError.downstream("ConnectionClosed", "the client ended the connection before the response");
     this.#fail(error);
     this.#owner.connection.destroy();
