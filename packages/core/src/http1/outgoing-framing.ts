@@ -52,8 +52,13 @@ export function frameResponse(head: ResponseHead, method: string, end: boolean, 
  */
 export function frameInterim(head: ResponseHead): void {
   if (!head.informational) throw wrongStatus(head.status, "no interim response");
-  inspect(head.headers);
-  head.headers.delete("content-length");
+  removeFraming(head.headers);
+}
+
+/** Takes out what frames a body, and what only the connection may say. */
+export function removeFraming(headers: HeaderMap): void {
+  inspect(headers);
+  headers.delete("content-length");
 }
 
 /** Frames a request (RFC 9112, 6.3), likewise. A body without a declared length is chunked, whatever the method. */

@@ -12,7 +12,7 @@ import type { ServerSession, ServerSessionObserver } from "../session/server-ses
 import { BodyWriter } from "./body-writer.ts";
 import { keepsAlive, namesOption } from "./connection-options.ts";
 import { DrainingSink } from "./draining-sink.ts";
-import { frameInterim, frameResponse } from "./outgoing-framing.ts";
+import { frameInterim, frameResponse, removeFraming } from "./outgoing-framing.ts";
 import type { Http1ServerConnection } from "./server-connection.ts";
 
 /** One request on an HTTP/1.1 connection, and its response. */
@@ -42,12 +42,13 @@ export class Http1ServerSession implements ServerSession {
     this.#owner = owner;
     this.request = request;
     const connectionOptions = request.headers.find("connection") && request.headers.get("connection");
-    this.keepAlive = mayKeepAlive && keepsAlive(request.version, connectionOptions);
     this.upgradeRequested =
       connectionOptions !== undefined &&
       request.version === "1.1" &&
       namesOption(connectionOptions, "upgrade") &&
-      request.headers.has("upgrade");
+      asksForProtocol(request);
+    // What comes behind such a request is meant for the other protocol: when that is not granted, for nobody.
+    this.keepAlive = mayKeepAlive && !this.upgradeRequested && keepsAlive(request.version, connectionOptions);
     this.hasRequestBody = !owner.parser.atEnd;
     if (!this.hasRequestBody) {
       owner.parser.next();
@@ -167,6 +168,13 @@ export class Http1ServerSession implements ServerSession {
   }
 
   upgrade(head: ResponseHead): void {
+    if (!this.upgradeRequested || !this.requestEnded || this.#writer !== undefined || head.status !== 101) {
+      throw CirqueError.internal(
+        "InternalError",
+        "the protocol can be changed by a 101, when the client has asked for it, its request was read, and no response has begun",
+      );
+    }
+    removeFraming(head.headers);
     const upgrade = head.headers.get("upgrade") ?? this.request.headers.get("upgrade") ?? "";
     head.headers.set("Upgrade", upgrade);
     const writer = new BodyWriter(this.#owner.connection, 0);
@@ -221,6 +229,8 @@ export class Http1ServerSession implements ServerSession {
   }
 
   onConnectionClose(cause: Error | undefined): void {
+    // A tunnel that both sides have ended is complete.
+    if (this.tunnelling && this.requestEnded && this.responseEnded) this.#over = true;
     const options = cause === undefined ? {} : { cause };
     this.#fail(CirqueError.downstream("ConnectionClosed", "the client closed the connection", options));
   }
@@ -323,8 +333,6 @@ export class Http1ServerSession implements ServerSession {
   #done(): void {
     if (this.#over) return;
     this.#over = true;
-    // The client meant those bytes for the protocol that it asked for and did not get.
-    if (this.upgradeRequested && this.#owner.parser.bufferedBytes > 0) this.keepAlive = false;
     this.#owner.sessionDone(this);
   }
 
@@ -338,4 +346,13 @@ export class Http1ServerSession implements ServerSession {
     if (!this.requestEnded) sink?.onError(error);
     this.observer?.onAbort(error);
   }
+}
+
+/**
+ * Whether the Upgrade field asks for a protocol that can be tunnelled. HTTP/2 is none: in a tunnel, its requests would go
+ * past every filter, and RFC 9113, 3.1 has given this way to it up.
+ */
+function asksForProtocol(request: RequestHead): boolean {
+  const protocols = request.headers.get("upgrade");
+  return protocols !== undefined && !/(?:^|,)[ \t]*h2c?[ \t]*(?:,|$)/i.test(protocols);
 }

@@ -23,7 +23,7 @@ export interface ServerSession extends BodySource {
   readonly hasRequestBody: boolean;
   /** Whether all of the request has been read. */
   readonly requestEnded: boolean;
-  /** Whether the client asked to change the protocol (RFC 9110, 7.8). */
+  /** Whether the client asked to change the protocol (RFC 9110, 7.8), to another one than HTTP/2. */
   readonly upgradeRequested: boolean;
   /** Whether a response head was written. */
   readonly responseStarted: boolean;
@@ -60,6 +60,10 @@ export interface ServerSession extends BodySource {
   flush(): void;
   /** Cuts the response so that the client can see it, and closes. */
   abort(error?: CirqueError): void;
-  /** Answers 101 and turns the connection into a tunnel: body bytes are then the other protocol's, both ways. */
+  /**
+   * Answers 101 and turns the connection into a tunnel: body bytes are then the other protocol's, both ways.
+   * @throws CirqueError when the client has not asked for that, its request was not read to its end, or a response has
+   * begun.
+   */
   upgrade(head: ResponseHead): void;
 }
