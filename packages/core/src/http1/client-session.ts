@@ -50,6 +50,7 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
   #pumping = false;
   #keepAlive = true;
   #peerEnded = false;
+  #closeCause: Error | undefined;
   #upgradeRequested = false;
   #tunnelling = false;
   #interim = 0;
@@ -194,6 +195,11 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
   }
 
   readBody(sink: BodySink): void {
+    if (this.#error !== undefined) {
+      // It broke while nobody was reading.
+      sink.onError(this.#error);
+      return;
+    }
     this.#sink = sink;
     this.#paused = false;
     this.connection.resume();
@@ -279,6 +285,11 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
     this.#deadline.dispose();
     if (this.#onUnusable !== undefined) this.#dropIdle("closed");
     if (this.#tunnelling ? this.responseEnded : this.responseEnded && this.requestEnded) return;
+    this.#closeCause = cause;
+    // A response that is there whole is good, though nobody has read it yet.
+    const reading = this.#sink !== undefined && !this.#paused;
+    const unread = !reading && (this.#parser.bufferedBytes > 0 || this.#parser.atEnd);
+    if (!this.#tunnelling && this.#head !== undefined && this.#error === undefined && unread) return;
     this.#fail(this.#closedError("the connection to the origin broke", cause));
   }
 
@@ -302,7 +313,9 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
             this.#endResponse(parser.trailers);
             break;
           default:
-            this.#deadline.set(this.#timeouts.readTimeoutMs);
+            if (this.connection.closed)
+              this.#fail(this.#closedError("the connection to the origin broke", this.#closeCause));
+            else this.#deadline.set(this.#timeouts.readTimeoutMs);
             return;
         }
       }

@@ -12,7 +12,7 @@ import { Session } from "../session.ts";
 import { Download, type DownloadFilter } from "./download.ts";
 import { endWithError } from "./end-with-error.ts";
 import type { ExchangeEnvironment } from "./environment.ts";
-import { respond } from "./respond.ts";
+import { isResponse, respond } from "./respond.ts";
 import { mayTryAgain } from "./retry.ts";
 import { RetryBuffer } from "./retry-buffer.ts";
 import { runTunnel } from "./tunnel.ts";
@@ -36,6 +36,8 @@ export class Exchange<Ctx> implements ServerSessionObserver {
   #peer: HttpPeer | undefined;
   #download: Download | undefined;
   #failure: CirqueError | undefined;
+  /** Rejects what the spine waits for; made when it waits for a callback. */
+  #interrupt: PromiseWithResolvers<never> | undefined;
   /** Whether a kept connection has failed this request: others that are as old will not do any better. */
   #wantsFresh = false;
 
@@ -72,15 +74,15 @@ export class Exchange<Ctx> implements ServerSessionObserver {
       const { ctx } = this;
       if (previous !== undefined) callbacks.onConnectionReuse?.(session, ctx, previous);
       const early = callbacks.earlyRequestFilter?.(session, ctx);
-      if (isPromise(early)) await early;
+      if (isPromise(early)) await this.#unlessFailed(early);
       let answer = callbacks.requestFilter?.(session, ctx);
-      if (isPromise(answer)) answer = await answer;
-      if (answer instanceof Response) {
+      if (isPromise(answer)) answer = await this.#unlessFailed(answer);
+      if (isResponse(answer)) {
         await respond(downstream, session, answer);
         return;
       }
       let goOn = callbacks.proxyUpstreamFilter?.(session, ctx);
-      if (isPromise(goOn)) goOn = await goOn;
+      if (isPromise(goOn)) goOn = await this.#unlessFailed(goOn);
       if (goOn === false) throw CirqueError.httpStatus(502, "the proxy decided not to ask an origin");
 
       // The origin: attempt after attempt, until one of them has a response head
@@ -88,8 +90,8 @@ export class Exchange<Ctx> implements ServerSessionObserver {
       while (response === undefined) {
         session.attempts++;
         let peer = callbacks.upstreamPeer(session, ctx);
-        if (isPromise(peer)) peer = await peer;
-        if (peer instanceof Response) {
+        if (isPromise(peer)) peer = await this.#unlessFailed(peer);
+        if (isResponse(peer)) {
           await respond(downstream, session, peer);
           return;
         }
@@ -99,10 +101,10 @@ export class Exchange<Ctx> implements ServerSessionObserver {
           if (isPromise(upstream)) upstream = await upstream;
           this.#use(upstream, peer);
           const connected = callbacks.connectedToUpstream?.(session, upstream.reused, peer, ctx);
-          if (isPromise(connected)) await connected;
+          if (isPromise(connected)) await this.#unlessFailed(connected);
           const request = this.#upstreamRequest(peer);
           const filtered = callbacks.upstreamRequestFilter?.(session, request, ctx);
-          if (isPromise(filtered)) await filtered;
+          if (isPromise(filtered)) await this.#unlessFailed(filtered);
           this.#throwIfFailed();
           this.#send(upstream, request);
           response = await upstream.readHead();
@@ -112,7 +114,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
           }
           stripHopByHop(response.headers);
           const seen = callbacks.upstreamResponseFilter?.(session, response, ctx);
-          if (isPromise(seen)) await seen;
+          if (isPromise(seen)) await this.#unlessFailed(seen);
         } catch (cause) {
           response = undefined;
           this.#attemptFailed(peer, cause);
@@ -121,7 +123,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
 
       // The response
       const filtered = callbacks.responseFilter?.(session, response, ctx);
-      if (isPromise(filtered)) await filtered;
+      if (isPromise(filtered)) await this.#unlessFailed(filtered);
       this.#throwIfFailed();
       session.response = response;
       const upstream = this.#upstream as ClientSession; // the attempt that succeeded left it
@@ -130,6 +132,8 @@ export class Exchange<Ctx> implements ServerSessionObserver {
       if (isPromise(carried)) await carried;
     } catch (cause) {
       error = this.#failure ?? asCirqueError(cause);
+      // Those of attempts that failed before have been counted.
+      if (this.#upstream !== undefined) this.#countMalformed(error);
       await endWithError(this, error);
     } finally {
       const logged = this.#end(error);
@@ -189,7 +193,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     if (response.status === 100 && !this.session.request.headers.has("expect")) return;
     stripHopByHop(response.headers);
     const filtered = this.environment.callbacks.responseFilter?.(this.session, response, this.ctx);
-    if (isPromise(filtered)) await filtered;
+    if (isPromise(filtered)) await this.#unlessFailed(filtered);
     this.downstream.writeInterim(response);
   }
 
@@ -217,8 +221,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     let error = asCirqueError(cause);
     upstream?.abort(error);
     const { callbacks, logger, metrics, maxAttempts } = this.environment;
-    if (error.source === "upstream" && typeof error.context.reason === "string")
-      metrics.malformed(error.context.reason);
+    this.#countMalformed(error);
     const { session, ctx } = this;
     if (upstream === undefined) error = callbacks.failToConnect?.(session, peer, ctx, error) ?? error;
     else {
@@ -237,6 +240,18 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     }
   }
 
+  #countMalformed(error: CirqueError): void {
+    const { reason } = error.context;
+    if (error.source === "upstream" && typeof reason === "string") this.environment.metrics.malformed(reason);
+  }
+
+  /** What a callback promises, or the failure of the exchange, whichever is first: it may promise for ever. */
+  #unlessFailed<T>(pending: Promise<T>): Promise<T> {
+    this.#interrupt ??= Promise.withResolvers<never>();
+    if (this.#failure !== undefined) this.#interrupt.reject(this.#failure);
+    return Promise.race([pending, this.#interrupt.promise]);
+  }
+
   #throwIfFailed(): void {
     if (this.#failure !== undefined) throw this.#failure;
   }
@@ -248,6 +263,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     this.#failure = error;
     this.#upstream?.abort(error);
     this.#download?.fail(error);
+    this.#interrupt?.reject(error);
   }
 
   #end(error: CirqueError | undefined): MaybePromise<void> {
