@@ -162,6 +162,9 @@ export class Http1ServerSession implements ServerSession {
     if (this.#over) return;
     this.#over = true;
     this.keepAlive = false;
+    // A response of which nothing is seen could be taken for none, and some clients would send the request again.
+    this.#writer?.flush();
+    this.#owner.connection.flush();
     // Where the end of the connection is the end of the body, only a reset tells the client that this is not the end.
     if (this.#writer?.untilClose) this.#owner.connection.reset();
     else this.#owner.connection.destroy();
