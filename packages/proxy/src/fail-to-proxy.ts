@@ -26,13 +26,15 @@ function statusOf(error: CirqueError): number {
 
 /** The answer to the client: the status and nothing of what went wrong, which is for the log alone. */
 export function errorResponse(status: number): Response {
-  const withoutBody = status < 200 || status === 204 || status === 304;
-  return new Response(withoutBody ? null : `${status} ${reasonPhrase(status)}\n`, {
-    status: status < 200 ? 500 : status,
+  // What is no status of a response comes from a mistake in a callback.
+  const sent = Number.isInteger(status) && status >= 200 && status <= 599 ? status : 500;
+  return new Response(WITHOUT_BODY.has(sent) ? null : `${sent} ${reasonPhrase(sent)}\n`, {
+    status: sent,
     headers: { "content-type": "text/plain; charset=utf-8", "cache-control": "private, no-store" },
   });
 }
 
+const WITHOUT_BODY: ReadonlySet<number> = new Set([204, 205, 304]);
 const TOO_LATE: ReadonlySet<string> = new Set([
   "ConnectTimedout",
   "TLSHandshakeTimedout",

@@ -1,5 +1,5 @@
 import type { CirqueError } from "@cirque/core";
-import { defaultFailToProxy, errorResponse } from "../fail-to-proxy.ts";
+import { defaultFailToProxy, errorResponse, type FailToProxy } from "../fail-to-proxy.ts";
 import { requestSummary } from "../session.ts";
 import type { Exchange } from "./exchange.ts";
 import { respond } from "./respond.ts";
@@ -9,12 +9,10 @@ import { respond } from "./respond.ts";
  * cut: never one that passes for whole. Never rejects.
  */
 export async function endWithError<Ctx>(exchange: Exchange<Ctx>, error: CirqueError): Promise<void> {
-  const { environment, downstream, session, ctx } = exchange;
-  const { callbacks, logger } = environment;
-  let status = 0;
+  const { environment, downstream, session } = exchange;
+  const decided = await decide(exchange, error);
+  const { status } = decided;
   try {
-    const decided = (await callbacks.failToProxy?.(session, error, ctx)) ?? defaultFailToProxy(error);
-    status = decided.status;
     if (downstream.responseStarted) {
       if (!downstream.responseEnded) downstream.abort(error);
     } else if (decided instanceof Response) {
@@ -26,9 +24,30 @@ export async function endWithError<Ctx>(exchange: Exchange<Ctx>, error: CirqueEr
       await respond(downstream, session, errorResponse(status));
     }
   } catch (cause) {
-    logger.error({ err: cause }, "the answer to a failed request could not be sent");
+    environment.logger.error({ err: cause }, "the answer to a failed request could not be sent");
     downstream.abort(error);
   }
+  try {
+    log(exchange, error, status);
+  } catch (cause) {
+    environment.logger.error({ err: cause }, "a callback for the log failed");
+  }
+}
+
+/** What the proxy's `failToProxy` says; the default when it says nothing, or fails. */
+async function decide<Ctx>(exchange: Exchange<Ctx>, error: CirqueError): Promise<Response | FailToProxy> {
+  const { environment, session, ctx } = exchange;
+  try {
+    return (await environment.callbacks.failToProxy?.(session, error, ctx)) ?? defaultFailToProxy(error);
+  } catch (cause) {
+    environment.logger.error({ err: cause }, "the callback `failToProxy` failed");
+    return defaultFailToProxy(error);
+  }
+}
+
+function log<Ctx>(exchange: Exchange<Ctx>, error: CirqueError, status: number): void {
+  const { environment, session, ctx } = exchange;
+  const { callbacks, logger } = environment;
   if (callbacks.suppressErrorLog?.(session, ctx, error) === true) return;
   const summary = callbacks.requestSummary?.(session, ctx) ?? requestSummary(session);
   const fields = { err: error, status, attempts: session.attempts, client: session.clientAddress, request: summary };

@@ -17,6 +17,8 @@ export class Upload implements BodySink {
   readonly #kept: RetryBuffer | undefined;
   readonly #onError: (error: unknown) => void;
   #to: ClientSession | undefined;
+  /** Counts the attempts: what a filter still has in hand of an earlier one must not reach the next one's origin. */
+  #attempt = 0;
   /** Reasons not to read on. */
   #filtering = false;
   #full = false;
@@ -38,12 +40,17 @@ export class Upload implements BodySink {
 
   /** Begins to send the body to `to`: first what an earlier attempt has read, through the filter again (ERRP-05). */
   async start(to: ClientSession): Promise<void> {
+    const attempt = ++this.#attempt;
     this.#to = to;
     this.#full = false;
+    // Until all of it is sent again nothing new may get between.
+    this.#filtering = true;
     for (const chunk of this.#kept?.chunks ?? []) {
       const sent = this.#send(chunk, false);
       if (isPromise(sent)) await sent;
+      if (attempt !== this.#attempt) return;
     }
+    this.#filtering = false;
     if (this.#ended) {
       const sent = this.#send(undefined, true);
       if (isPromise(sent)) await sent;
@@ -57,6 +64,7 @@ export class Upload implements BodySink {
 
   /** The attempt failed: nothing is read from the client until `start` is called for another one. */
   stop(): void {
+    this.#attempt++;
     this.#to = undefined;
     if (this.#reading && !this.#ended) this.#from.pauseBody();
   }
@@ -88,7 +96,9 @@ export class Upload implements BodySink {
       if (!isPromise(sent)) return;
       this.#filtering = true;
       if (!end) this.#from.pauseBody();
+      const attempt = this.#attempt;
       sent.then(() => {
+        if (attempt !== this.#attempt) return;
         this.#filtering = false;
         this.#maybeResume();
       }, this.#onError);
@@ -101,7 +111,12 @@ export class Upload implements BodySink {
     if (this.#filter === undefined) return this.#write(data, end);
     const chunk: BodyChunk = { data, end };
     const filtered = this.#filter(chunk);
-    if (isPromise(filtered)) return filtered.then(() => this.#write(chunk.data, end));
+    const attempt = this.#attempt;
+    if (isPromise(filtered)) {
+      return filtered.then(() => {
+        if (attempt === this.#attempt) this.#write(chunk.data, end);
+      });
+    }
     return this.#write(chunk.data, end);
   }
 
