@@ -49,7 +49,8 @@ export class HttpProxy<Ctx> implements ConnectionHandler, Http1ServerHandler {
   readonly #options: HttpProxyOptions;
   readonly #serverOptions: ResolvedHttp1ServerOptions;
   readonly #connections = new Set<Http1ServerConnection>();
-  readonly #contexts = new WeakMap<object, unknown>();
+  /** What the last exchange of each connection leaves to the next, once it is over. */
+  readonly #contexts = new WeakMap<Http1ServerConnection, Promise<unknown>>();
   #environment: ExchangeEnvironment<Ctx>;
   #logger: Logger = silentLogger;
   #draining = false;
@@ -93,11 +94,9 @@ export class HttpProxy<Ctx> implements ConnectionHandler, Http1ServerHandler {
   }
 
   onRequest(session: ServerSession, connection: Http1ServerConnection): void {
-    const previous = this.#callbacks.persistConnectionContext && this.#contexts.get(connection);
     const exchange = new Exchange(this.#environment, session);
-    const run = exchange.run(previous);
-    if (this.#callbacks.persistConnectionContext === undefined) return;
-    void run.then(() => this.#persist(exchange, connection));
+    if (this.#callbacks.persistConnectionContext === undefined) void exchange.run(undefined);
+    else this.#contexts.set(connection, this.#runWithContext(exchange, this.#contexts.get(connection)));
   }
 
   onRefusal(refusal: Refusal): void {
@@ -110,11 +109,15 @@ export class HttpProxy<Ctx> implements ConnectionHandler, Http1ServerHandler {
     if (this.#connections.size === 0) this.#onEmpty?.();
   }
 
-  #persist(exchange: Exchange<Ctx>, connection: Http1ServerConnection): void {
+  /** The former exchange may still be in its `logging`, though its response is complete. */
+  async #runWithContext(exchange: Exchange<Ctx>, former: Promise<unknown> | undefined): Promise<unknown> {
+    await exchange.run(former && (await former));
+    if (!exchange.session.keepAlive) return undefined;
     try {
-      this.#contexts.set(connection, this.#callbacks.persistConnectionContext?.(exchange.session, exchange.ctx));
+      return await this.#callbacks.persistConnectionContext?.(exchange.session, exchange.ctx);
     } catch (error) {
       this.#logger.error({ err: error }, "the callback `persistConnectionContext` failed");
+      return undefined;
     }
   }
 

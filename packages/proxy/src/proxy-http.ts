@@ -39,7 +39,10 @@ export interface RequestCallbacks<Ctx> {
 
 /** Where the request goes. Called again for each attempt. */
 export interface PeerCallbacks<Ctx> {
-  /** The origin to ask, or a `Response` if there is none (PH-20). */
+  /**
+   * The origin to ask, or a `Response` if there is none (PH-20). An error with `retry: true` asks this callback again, as
+   * long as attempts are left.
+   */
   upstreamPeer(session: Session, ctx: Ctx): MaybePromise<HttpPeer | Response>;
   /**
    * The connection could not be made; nothing was sent (PH-21). Set `error.retry` to say whether to try again, on what
@@ -100,6 +103,9 @@ export interface EndCallbacks<Ctx> {
   requestSummary?(session: Session, ctx: Ctx): string;
   /** The request is over, well or with an error: called exactly once for each request (PH-39). */
   logging?(session: Session, error: CirqueError | undefined, ctx: Ctx): MaybePromise<void>;
-  /** What the next request on the same connection is given by `onConnectionReuse` (PH-40). */
+  /**
+   * What the next request on the same connection is given by `onConnectionReuse` (PH-40). Only called when the connection
+   * may carry another one; that waits for `logging` and this.
+   */
   persistConnectionContext?(session: Session, ctx: Ctx): unknown;
 }

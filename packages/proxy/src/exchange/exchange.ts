@@ -89,8 +89,14 @@ export class Exchange<Ctx> implements ServerSessionObserver {
       let response: ResponseHead | undefined;
       while (response === undefined) {
         session.attempts++;
-        let peer = callbacks.upstreamPeer(session, ctx);
-        if (isPromise(peer)) peer = await this.#unlessFailed(peer);
+        let peer: MaybePromise<HttpPeer | Response>;
+        try {
+          peer = callbacks.upstreamPeer(session, ctx);
+          if (isPromise(peer)) peer = await this.#unlessFailed(peer);
+        } catch (cause) {
+          this.#attemptFailed(undefined, cause);
+          continue;
+        }
         if (isResponse(peer)) {
           await respond(downstream, session, peer);
           return;
@@ -209,7 +215,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
   }
 
   /** Decides whether an attempt that failed is followed by another. Throws the error when it is not. */
-  #attemptFailed(peer: HttpPeer, cause: unknown): void {
+  #attemptFailed(peer: HttpPeer | undefined, cause: unknown): void {
     this.#upload?.stop();
     const upstream = this.#upstream;
     this.#upstream = undefined;
@@ -223,8 +229,9 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     const { callbacks, logger, metrics, maxAttempts } = this.environment;
     this.#countMalformed(error);
     const { session, ctx } = this;
-    if (upstream === undefined) error = callbacks.failToConnect?.(session, peer, ctx, error) ?? error;
-    else {
+    if (peer !== undefined && upstream === undefined) {
+      error = callbacks.failToConnect?.(session, peer, ctx, error) ?? error;
+    } else if (peer !== undefined && upstream !== undefined) {
       if (upstream.reused) this.#wantsFresh = true;
       error.decideReuse(upstream.reused);
       error = callbacks.errorWhileProxy?.(peer, session, error, ctx, upstream.reused) ?? error;
@@ -234,7 +241,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     metrics.retries.inc();
     if (callbacks.suppressErrorLog?.(session, ctx, error) !== true) {
       logger.warn(
-        { err: error, attempt: session.attempts, peer: peer.address },
+        { err: error, attempt: session.attempts, peer: peer?.address },
         "an attempt failed and is followed by another",
       );
     }
