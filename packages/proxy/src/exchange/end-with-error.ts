@@ -30,7 +30,8 @@ export async function endWithError<Ctx>(exchange: Exchange<Ctx>, error: CirqueEr
   try {
     log(exchange, error, status);
   } catch (cause) {
-    environment.logger.error({ err: cause }, "a callback for the log failed");
+    environment.logger.error({ err: cause }, "a callback that says how to log a failed request failed");
+    environment.logger.error({ err: error, status }, "a request failed");
   }
 }
 
