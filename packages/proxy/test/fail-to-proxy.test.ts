@@ -1,11 +1,16 @@
 import { CirqueError, type ErrorCode, HttpPeer } from "@cirque/core";
 import { describe, expect, test } from "vitest";
 import { defaultFailToProxy, type ProxyHttp } from "../src/index.ts";
-import { refusingAddress } from "./harness/raw-origin.ts";
+import { okResponse, RawOrigin, refusingAddress } from "./harness/raw-origin.ts";
 import { readResponses } from "./harness/read-responses.ts";
 import { get, TestProxy } from "./harness/test-proxy.ts";
 
 const refused = await refusingAddress();
+
+/** @throws when it is cut, or nothing. */
+function wholeResponse(text: string): void {
+  if (readResponses(text).length === 0) throw new Error("no response");
+}
 
 function failing(failToProxy: ProxyHttp["failToProxy"], more: Partial<ProxyHttp> = {}) {
   return TestProxy.start({ upstreamPeer: () => new HttpPeer(refused), ...(failToProxy && { failToProxy }), ...more });
@@ -99,6 +104,21 @@ describe("failToProxy", () => {
     const text = await proxy.exchange(get());
     expect(text).toContain("half");
     expect(() => readResponses(text)).toThrow();
+  });
+
+  test("a filter that shortens a body of a declared length: the response is cut, and the log says why", async () => {
+    await using origin = await RawOrigin.answering(okResponse("whole"));
+    await using proxy = await TestProxy.start({
+      upstreamPeer: () => origin.peer(),
+      responseBodyFilter: (_session, chunk) => {
+        chunk.data = chunk.data?.subarray(0, 3);
+      },
+    });
+    const text = await proxy.exchange(get());
+    expect(text).not.toContain("whole");
+    expect(() => wholeResponse(text)).toThrow();
+    const [record] = proxy.logger.records.filter(({ level }) => level === "error");
+    expect(String(record?.fields.err)).toContain("shorter than its Content-Length");
   });
 
   test("HEAD gets the head of the error alone", async () => {

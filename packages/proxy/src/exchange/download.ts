@@ -1,4 +1,4 @@
-import type { BodySink, CirqueError, ClientSession, ServerSession } from "@cirque/core";
+import { type BodySink, CirqueError, type ClientSession, type ServerSession } from "@cirque/core";
 import type { HeaderMap } from "@cirque/http";
 import type { BodyChunk } from "../body-chunk.ts";
 import { isPromise, type MaybePromise } from "../maybe-promise.ts";
@@ -80,8 +80,14 @@ export class Download implements BodySink {
 
   #finish(trailers: HeaderMap | undefined): void {
     if (this.#settled) return;
-    this.#settled = true;
     this.#to.end(trailers);
+    if (!this.#to.responseEnded) {
+      this.fail(
+        CirqueError.internal("WriteError", "the response body is shorter than its Content-Length: a filter cut it"),
+      );
+      return;
+    }
+    this.#settled = true;
     this.#resolve?.();
   }
 
