@@ -40,6 +40,8 @@ export class Exchange<Ctx> implements ServerSessionObserver {
   #interrupt: PromiseWithResolvers<never> | undefined;
   /** Whether a kept connection has failed this request: others that are as old will not do any better. */
   #wantsFresh = false;
+  /** Whether the origin has changed the protocol, as it was asked to. */
+  #switching = false;
 
   constructor(environment: ExchangeEnvironment<Ctx>, downstream: ServerSession) {
     const { callbacks } = environment;
@@ -118,7 +120,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
             await this.#forwardInterim(response);
             response = await upstream.readHead();
           }
-          stripHopByHop(response.headers);
+          this.#takeHead(upstream, response);
           const seen = callbacks.upstreamResponseFilter?.(session, response, ctx);
           if (isPromise(seen)) await this.#unlessFailed(seen);
         } catch (cause) {
@@ -133,8 +135,8 @@ export class Exchange<Ctx> implements ServerSessionObserver {
       this.#throwIfFailed();
       session.response = response;
       const upstream = this.#upstream as ClientSession; // the attempt that succeeded left it
-      const carried =
-        response.status === 101 ? runTunnel(this, upstream, response) : this.#carryBody(upstream, response);
+      const switching = this.#switching && response.status === 101;
+      const carried = switching ? runTunnel(this, upstream, response) : this.#carryBody(upstream, response);
       if (isPromise(carried)) await carried;
     } catch (cause) {
       error = this.#failure ?? asCirqueError(cause);
@@ -201,6 +203,22 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     const filtered = this.environment.callbacks.responseFilter?.(this.session, response, this.ctx);
     if (isPromise(filtered)) await this.#unlessFailed(filtered);
     this.downstream.writeInterim(response);
+  }
+
+  /** Takes out of the final head what was for the origin's connection only. */
+  #takeHead(upstream: ClientSession, response: ResponseHead): void {
+    this.#switching = response.status === 101;
+    if (!this.#switching) {
+      stripHopByHop(response.headers);
+      return;
+    }
+    // RFC 9110, 7.8: the client must have asked for it, and nothing of the request may be outstanding.
+    if (!this.downstream.upgradeRequested || !upstream.requestEnded) {
+      throw CirqueError.upstream("H1Error", "the origin changed the protocol when it was not to");
+    }
+    const protocol = response.headers.get("upgrade");
+    stripHopByHop(response.headers);
+    if (protocol !== undefined) response.headers.append("Upgrade", protocol);
   }
 
   /** Sends the response. A body that has come whole, as most small ones have, is gone when this returns. */
