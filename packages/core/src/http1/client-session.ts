@@ -54,6 +54,7 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
   #upgradeRequested = false;
   #tunnelling = false;
   #interim = 0;
+  #unsentBytes = 0;
   #originIdleTimeoutMs: number | undefined;
   #error: CirqueError | undefined;
   #head: ResponseHead | undefined;
@@ -150,8 +151,8 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
     if (this.#error !== undefined || this.requestEnded || this.#writer === undefined) return true;
     this.requestStarted = true;
     const goOn = this.#writer.write(chunk);
-    if (!goOn) this.#deadline.set(this.#timeouts.writeTimeoutMs);
-    else if (!this.#tunnelling) this.#deadline.set(this.#timeouts.readTimeoutMs);
+    if (goOn) this.#expectBytes();
+    else this.#expectDrain();
     return goOn;
   }
 
@@ -166,13 +167,13 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
     }
     this.requestEnded = true;
     if (this.#tunnelling) this.connection.end();
-    else if (!this.responseEnded) this.#deadline.set(this.#timeouts.readTimeoutMs);
+    else this.#expectBytes();
   }
 
   flush(): void {
-    if (this.#error !== undefined) return;
+    if (this.#error !== undefined || this.#writer === undefined) return;
     this.requestStarted = true;
-    this.#writer?.flush();
+    this.#writer.flush();
   }
 
   readHead(): Promise<ResponseHead> {
@@ -200,12 +201,19 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
       sink.onError(this.#error);
       return;
     }
+    if (this.responseEnded) {
+      // It ended with the connection.
+      sink.onEnd(undefined);
+      return;
+    }
     this.#sink = sink;
     this.#paused = false;
     this.connection.resume();
     if (this.#tunnelling) {
       const early = this.#parser.takeRemainder();
       if (early.length > 0) this.#onTunnelBytes(early);
+      if (this.#closeCause !== undefined) this.#fail(this.#closedError("the tunnel broke", this.#closeCause));
+      else if (this.#peerEnded) this.#endResponse(undefined);
     } else this.#pump();
   }
 
@@ -213,7 +221,7 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
     if (this.#paused) return;
     this.#paused = true;
     this.connection.pause();
-    this.#deadline.clear();
+    if (!this.connection.full) this.#deadline.clear();
   }
 
   resumeBody(): void {
@@ -243,6 +251,12 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
       this.#onTunnelBytes(chunk);
       return;
     }
+    if (!this.requestStarted) {
+      // It would pass for the answer to a request that the origin has not seen (promise P2).
+      const message = "the origin sent something before it was asked";
+      this.#fail(CirqueError.upstream("H1Error", message, { retry: "reused-only" }));
+      return;
+    }
     this.#parser.push(chunk);
     const waiting = this.#resolveHead !== undefined || (this.#sink !== undefined && !this.#paused);
     if (waiting) this.#pump();
@@ -257,8 +271,7 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
       return;
     }
     if (this.#tunnelling) {
-      this.responseEnded = true;
-      this.#sink?.onEnd(undefined);
+      if (this.#sink !== undefined) this.#endResponse(undefined);
       return;
     }
     if (this.responseEnded) return;
@@ -276,7 +289,9 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
   }
 
   onDrain(): void {
-    if (!this.#tunnelling && !this.#paused) this.#deadline.set(this.#timeouts.readTimeoutMs);
+    if (this.#onUnusable !== undefined) return;
+    this.#deadline.clear();
+    this.#expectBytes();
     this.observer?.onWritable();
   }
 
@@ -289,8 +304,20 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
     // A response that is there whole is good, though nobody has read it yet.
     const reading = this.#sink !== undefined && !this.#paused;
     const unread = !reading && (this.#parser.bufferedBytes > 0 || this.#parser.atEnd);
-    if (!this.#tunnelling && this.#head !== undefined && this.#error === undefined && unread) return;
+    const answered = this.#head !== undefined || this.#interim > 0;
+    if (!this.#tunnelling && answered && this.#error === undefined && unread) return;
     this.#fail(this.#closedError("the connection to the origin broke", cause));
+  }
+
+  /** Waits for more of the response, unless it is held back or over. */
+  #expectBytes(): void {
+    if (!this.#tunnelling && !this.#paused && !this.responseEnded) this.#deadline.set(this.#timeouts.readTimeoutMs);
+  }
+
+  /** Waits for the origin to take what was written. */
+  #expectDrain(): void {
+    this.#unsentBytes = this.connection.unsentBytes;
+    this.#deadline.set(this.#timeouts.writeTimeoutMs);
   }
 
   /** The one loop that turns bytes into a head, body and end, as far as somebody waits for them. */
@@ -339,8 +366,10 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
 
   #onHead(head: ResponseHead): void {
     const status = head.status;
-    if (status === 101 && !this.#upgradeRequested) {
-      this.#fail(CirqueError.upstream("H1Error", "the origin switched protocols without being asked"));
+    if (status === 101 && !(this.#upgradeRequested && this.requestEnded)) {
+      this.#fail(
+        CirqueError.upstream("H1Error", "the origin switched protocols without being asked, or before it was asked"),
+      );
       return;
     }
     if (head.informational && ++this.#interim > MAX_INTERIM_RESPONSES) {
@@ -383,9 +412,11 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
 
   #onDeadline(): void {
     if (this.#onUnusable !== undefined) this.#dropIdle("idle-timeout");
-    else if (this.connection.full)
-      this.#fail(CirqueError.upstream("WriteTimedout", "the origin took nothing of the request in time"));
-    else this.#fail(CirqueError.upstream("ReadTimedout", "the origin sent nothing in time"));
+    else if (this.connection.full) {
+      // One that takes a little now and then is slow; one that takes nothing is given up.
+      if (this.connection.unsentBytes < this.#unsentBytes) this.#expectDrain();
+      else this.#fail(CirqueError.upstream("WriteTimedout", "the origin took nothing of the request in time"));
+    } else this.#fail(CirqueError.upstream("ReadTimedout", "the origin sent nothing in time"));
   }
 
   #closedError(message: string, cause?: Error): CirqueError {
