@@ -191,7 +191,7 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
       }
       this.connection.resume();
       this.#deadline.set(this.#timeouts.readTimeoutMs);
-      if (this.#parser.bufferedBytes > 0) this.#pump();
+      if (this.#parser.bufferedBytes > 0 || this.#peerEnded) this.#pump();
     });
   }
 
@@ -302,7 +302,7 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
     if (this.#tunnelling ? this.responseEnded : this.responseEnded && this.requestEnded) return;
     this.#closeCause = cause;
     // A response that is there whole is good, though nobody has read it yet.
-    const reading = this.#sink !== undefined && !this.#paused;
+    const reading = this.#resolveHead !== undefined || (this.#sink !== undefined && !this.#paused);
     const unread = !reading && (this.#parser.bufferedBytes > 0 || this.#parser.atEnd);
     const answered = this.#head !== undefined || this.#interim > 0;
     if (!this.#tunnelling && answered && this.#error === undefined && unread) return;
@@ -340,7 +340,7 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
             this.#endResponse(parser.trailers);
             break;
           default:
-            if (this.connection.closed)
+            if (this.#peerEnded)
               this.#fail(this.#closedError("the connection to the origin broke", this.#closeCause));
             else this.#deadline.set(this.#timeouts.readTimeoutMs);
             return;
