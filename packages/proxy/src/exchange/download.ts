@@ -45,11 +45,13 @@ export class Download implements BodySink {
   }
 
   onData(chunk: Buffer): void {
+    if (this.#settled) return;
     if (this.#filters.length > 0) this.#filter(chunk, undefined, false);
     else this.#write(chunk);
   }
 
   onEnd(trailers: HeaderMap | undefined): void {
+    if (this.#settled) return;
     if (this.#filters.length > 0) this.#filter(undefined, trailers, true);
     else this.#finish(trailers);
   }
