@@ -17,6 +17,7 @@ import { mayTryAgain } from "./retry.ts";
 import { RetryBuffer } from "./retry-buffer.ts";
 import { runTunnel } from "./tunnel.ts";
 import { Upload } from "./upload.ts";
+import { upstreamRequest } from "./upstream-request.ts";
 
 /**
  * One exchange: a request, the attempts to have an origin answer it, and the response.
@@ -110,7 +111,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
           this.#use(upstream, peer);
           const connected = callbacks.connectedToUpstream?.(session, upstream.reused, peer, ctx);
           if (isPromise(connected)) await this.#unlessFailed(connected);
-          const request = this.#upstreamRequest(peer);
+          const request = upstreamRequest(session.request, peer, downstream.upgradeRequested);
           const filtered = callbacks.upstreamRequestFilter?.(session, request, ctx);
           if (isPromise(filtered)) await this.#unlessFailed(filtered);
           this.#throwIfFailed();
@@ -177,18 +178,6 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     this.session.upstreamSession = { session: upstream, peer };
     if (this.#upload !== undefined) upstream.observer = this.#upload;
     this.#throwIfFailed();
-  }
-
-  /** A copy of the client's request, without what was for the client's connection only. */
-  #upstreamRequest(peer: HttpPeer): RequestHead {
-    const request = this.session.request.clone();
-    const upgrade = this.downstream.upgradeRequested ? request.headers.get("upgrade") : undefined;
-    stripHopByHop(request.headers);
-    if (upgrade !== undefined) request.headers.append("Upgrade", upgrade);
-    // An HTTP/1.0 client may send none, but HTTP/1.1, which the origin is spoken to in, requires one.
-    if (request.headers.find("host") === undefined)
-      request.headers.append("Host", request.authority ?? peer.sni ?? peer.address);
-    return request;
   }
 
   #send(upstream: ClientSession, request: RequestHead): void {
