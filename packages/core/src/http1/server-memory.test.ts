@@ -56,6 +56,22 @@ describe("the memory that one client can take (promise P4)", () => {
     expect(sink.text.length).toBeLessThanOrEqual(128 * 1024);
   });
 
+  it("is bounded when each of its small chunks is held back for a while", async () => {
+    await using server = await TestServer.start(() => {});
+    const client = await server.client();
+    client.send(postChunks("1\r\nx\r\n".repeat(1000)));
+    const session = await server.sessions.at(0);
+    const sink = new CollectingSink(() => session.pauseBody());
+    await sendUntilStuck(client, "1\r\nx\r\n".repeat(100_000));
+    session.readBody(sink);
+    for (let i = 0; i < 100; i++) {
+      await settled();
+      session.resumeBody();
+    }
+    expect(sink.chunks.length).toBe(101);
+    expect(server.connections[0]?.parser.bufferedBytes).toBeLessThanOrEqual(128 * 1024);
+  });
+
   it("is told to whoever writes: a response waits for its reader", async () => {
     await using server = await TestServer.start(() => {});
     const client = await server.client();
