@@ -1,4 +1,4 @@
-export { decodeLatin1, isFieldValue, isToken } from "./characters.ts";
+export { isFieldValue, isToken } from "./characters.ts";
 export { httpDate } from "./date.ts";
 export { Field } from "./field.ts";
 export { type HeaderInit, HeaderMap } from "./header-map.ts";

@@ -1,6 +1,5 @@
 import type { OnReadOpts, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import { decodeLatin1 } from "@cirque/http";
 import { Deadline } from "./deadline.ts";
 import { readOptions, withReadOptions } from "./read-buffer.ts";
 import { turnTime } from "./turn-time.ts";
@@ -41,7 +40,8 @@ export class Connection {
   /** What broke the connection, if it broke. */
   error: Error | undefined;
   #paused = true;
-  #held = "";
+  /** What leaves at the end of the turn: heads as text, or a head with its small body. */
+  #held: string | Buffer = "";
 
   /** Nothing is read before `resume`. */
   constructor(socket: Socket, listener: ConnectionListener) {
@@ -87,7 +87,7 @@ export class Connection {
    */
   write(data: Buffer | string): boolean {
     if (typeof data === "string") this.#hold(data);
-    else if (data.length <= JOIN_BYTES) this.#hold(decodeLatin1(data, 0, data.length));
+    else if (data.length <= JOIN_BYTES) this.#holdBetween("", data, "");
     else this.#writeLarge(data);
     return !this.full;
   }
@@ -95,9 +95,9 @@ export class Connection {
   /** Writes bytes between two latin1 strings, in one system call. */
   writeBetween(prefix: string, data: Buffer, suffix: string): boolean {
     if (data.length <= JOIN_BYTES) {
-      this.#hold(prefix + decodeLatin1(data, 0, data.length) + suffix);
+      this.#holdBetween(prefix, data, suffix);
     } else {
-      this.#held += prefix;
+      this.#hold(prefix);
       this.#writeLarge(data);
       if (suffix !== "") this.#hold(suffix);
     }
@@ -142,7 +142,8 @@ export class Connection {
     if (this.#held === "") return;
     const held = this.#held;
     this.#held = "";
-    this.socket.write(held, "latin1");
+    if (typeof held === "string") this.socket.write(held, "latin1");
+    else this.socket.write(held);
   }
 
   /**
@@ -171,10 +172,25 @@ export class Connection {
   }
 
   #hold(text: string): void {
+    if (typeof this.#held !== "string") this.flush();
     const first = this.#held === "";
     this.#held += text;
     if (this.#held.length > JOIN_BYTES * 2) this.flush();
     else if (first) flushAtEndOfTurn(this);
+  }
+
+  /** What is held, and a small piece of data between two texts, in one buffer: nearly always a whole response. */
+  #holdBetween(prefix: string, data: Buffer, suffix: string): void {
+    if (typeof this.#held !== "string") this.flush();
+    const first = this.#held === "";
+    const text = this.#held + prefix;
+    const dataEnd = text.length + data.length;
+    const joined = Buffer.allocUnsafe(dataEnd + suffix.length);
+    joined.write(text, "latin1");
+    data.copy(joined, text.length);
+    if (suffix !== "") joined.write(suffix, dataEnd, "latin1");
+    this.#held = joined;
+    if (first) flushAtEndOfTurn(this);
   }
 
   #writeLarge(data: Buffer): void {
