@@ -30,7 +30,11 @@ export class ConnectionPool<T extends Poolable> {
   #size = 0;
   #clock = 0;
 
+  /** @throws RangeError for a limit that is no number, or negative: it would bound nothing. */
   constructor(limits: PoolLimits) {
+    if (!(limits.perKey >= 0 && limits.total >= 0)) {
+      throw new RangeError(`A pool cannot keep ${limits.perKey} connections of a key and ${limits.total} in all`);
+    }
     this.#limits = limits;
   }
 

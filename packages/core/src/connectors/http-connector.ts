@@ -1,4 +1,4 @@
-import type { ParserLimits } from "@cirque/http";
+import { type ParserLimits, ResponseParser } from "@cirque/http";
 import { Connection } from "../connection/connection.ts";
 import { Http1ClientSession } from "../http1/client-session.ts";
 import type { Counter } from "../observability/metric.ts";
@@ -30,8 +30,11 @@ export class HttpConnector {
   #unexpectedData = 0;
   #closed = false;
 
+  /** @throws RangeError for a limit below 1, or a pool size that is no number. */
   constructor(options: HttpConnectorOptions = {}) {
     this.#options = options;
+    // A wrong limit is to be found out here, and not with the first origin.
+    new ResponseParser(options.limits);
     const perKey = options.poolSize ?? 128;
     this.#pool = new ConnectionPool({
       perKey,

@@ -1,5 +1,6 @@
 import { parseSocketAddress, type SocketAddress } from "../address/socket-address.ts";
 import { CirqueError } from "../errors/cirque-error.ts";
+import { withDefaults } from "../options/with-defaults.ts";
 
 /** How to connect to a peer, and how long to wait for it. Each option has the default of `DEFAULT_PEER_OPTIONS`. */
 export interface PeerOptions {
@@ -23,7 +24,7 @@ export interface PeerOptions {
   readonly tls?: boolean;
   /** The name to ask for and to verify (RFC 6066, 3). Default: the host of the address, if that is a name. */
   readonly sni?: string;
-  /** Whether the certificate must lead to a trusted root (PO-07). Default true. */
+  /** Whether the certificate must lead to a trusted root (PO-07). Default true. With false, any certificate will do. */
   readonly verifyCert?: boolean;
   /** Whether the certificate must be for `sni` (PO-08). Default true. */
   readonly verifyHostname?: boolean;
@@ -71,7 +72,7 @@ export class HttpPeer {
   #reuseKey: string | undefined;
 
   /**
-   * @throws CirqueError `InvalidArgument` when the address cannot be read, or when TLS has no name to verify.
+   * @throws CirqueError `InvalidArgument` when the address cannot be read, or an option is not of its kind.
    */
   constructor(address: string, options?: PeerOptions) {
     this.address = address;
@@ -106,7 +107,7 @@ export class HttpPeer {
 }
 
 function resolveOptions(options: PeerOptions): ResolvedPeerOptions {
-  const resolved = { ...DEFAULT_PEER_OPTIONS, ...options };
+  const resolved = withDefaults(DEFAULT_PEER_OPTIONS, options);
   return options.sni !== undefined && options.tls === undefined ? { ...resolved, tls: true } : resolved;
 }
 

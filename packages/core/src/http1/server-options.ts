@@ -1,4 +1,5 @@
-import type { ParserLimits } from "@cirque/http";
+import { type ParserLimits, RequestParser } from "@cirque/http";
+import { withDefaults } from "../options/with-defaults.ts";
 
 /** Limits and time-outs of HTTP/1.1 connections with clients. Milliseconds and bytes; `Infinity` switches one off. */
 export interface Http1ServerOptions {
@@ -36,22 +37,29 @@ export interface Http1ServerOptions {
 /** The options with every default filled in. */
 export type ResolvedHttp1ServerOptions = Required<Http1ServerOptions>;
 
-/** Fills in the defaults. */
+/**
+ * Fills in the defaults.
+ * @throws CirqueError `InvalidArgument` for a value that is not of its option's kind. RangeError for a limit below 1.
+ */
 export function resolveServerOptions(options: Http1ServerOptions = {}): ResolvedHttp1ServerOptions {
-  return {
-    limits: {},
-    firstByteTimeoutMs: 10_000,
-    headTimeoutMs: 10_000,
-    headTotalTimeoutMs: 20_000,
-    bodyTimeoutMs: 30_000,
-    minimumBodyRate: 100,
-    writeTimeoutMs: 60_000,
-    keepAliveTimeoutMs: 75_000,
-    maxRequestsPerConnection: 10_000,
-    allowConnect: false,
-    drainBytes: 64 * 1024,
-    drainTimeoutMs: 5_000,
-    abortOnClose: true,
-    ...options,
-  };
+  const resolved = withDefaults(DEFAULTS, options);
+  // A wrong limit is to be found out here, and not with the first client.
+  new RequestParser(resolved.limits);
+  return resolved;
 }
+
+const DEFAULTS: ResolvedHttp1ServerOptions = {
+  limits: {},
+  firstByteTimeoutMs: 10_000,
+  headTimeoutMs: 10_000,
+  headTotalTimeoutMs: 20_000,
+  bodyTimeoutMs: 30_000,
+  minimumBodyRate: 100,
+  writeTimeoutMs: 60_000,
+  keepAliveTimeoutMs: 75_000,
+  maxRequestsPerConnection: 10_000,
+  allowConnect: false,
+  drainBytes: 64 * 1024,
+  drainTimeoutMs: 5_000,
+  abortOnClose: true,
+};

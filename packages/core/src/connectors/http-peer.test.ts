@@ -1,0 +1,145 @@
+import { describe, expect, it } from "vitest";
+import { checkTlsName, DEFAULT_PEER_OPTIONS, HttpPeer, type PeerOptions } from "./http-peer.ts";
+
+const address = "10.0.0.1:443";
+
+describe("HttpPeer", () => {
+  it.each([
+    ["127.0.0.1:80", { host: "127.0.0.1", port: 80 }],
+    ["[::1]:8080", { host: "::1", port: 8080 }],
+    ["origin.example:443", { host: "origin.example", port: 443 }],
+    ["unix:/run/origin.sock", { path: "/run/origin.sock" }],
+    ["/run/origin.sock", { path: "/run/origin.sock" }],
+  ])("has the address %s (PEER-01, PEER-02)", (text, parsed) => {
+    const peer = new HttpPeer(text);
+    expect(peer.socketAddress).toEqual(parsed);
+    expect(peer.address).toBe(text);
+    expect(new HttpPeer(text).socketAddress).toBe(peer.socketAddress);
+  });
+
+  it.each([
+    "",
+    "127.0.0.1",
+    "127.0.0.1:0",
+    "127.0.0.1:65536",
+    "::1:80",
+    "[::1]",
+    "a b:80",
+    "unix:",
+    "http://a:80",
+    "a:80/b",
+  ])("refuses the address %j, and says what one looks like", (text) => {
+    expect(() => new HttpPeer(text)).toThrow(
+      expect.objectContaining({ code: "InvalidArgument", message: expect.stringContaining("127.0.0.1:8080") }),
+    );
+  });
+
+  it("has the documented defaults", () => {
+    expect(new HttpPeer(address).options).toEqual({
+      connectionTimeoutMs: 5_000,
+      totalConnectionTimeoutMs: Number.POSITIVE_INFINITY,
+      readTimeoutMs: 60_000,
+      writeTimeoutMs: 60_000,
+      idleTimeoutMs: 60_000,
+      tls: false,
+      verifyCert: true,
+      verifyHostname: true,
+    });
+    expect(new HttpPeer(address)).toMatchObject({ scheme: "http", sni: undefined });
+  });
+
+  it("keeps a default where an option is undefined: an unset variable must not switch verification off", () => {
+    const unset = Object.fromEntries(Object.keys(DEFAULT_PEER_OPTIONS).map((name) => [name, undefined]));
+    expect(new HttpPeer(address, unset as PeerOptions).options).toEqual(DEFAULT_PEER_OPTIONS);
+    const partly = { tls: true, verifyHostname: undefined, readTimeoutMs: 5 } as unknown as PeerOptions;
+    expect(new HttpPeer(address, partly).options).toEqual({ ...DEFAULT_PEER_OPTIONS, tls: true, readTimeoutMs: 5 });
+  });
+
+  it.each([
+    { connectionTimeoutMs: -1 },
+    { readTimeoutMs: Number.NaN },
+    { idleTimeoutMs: "60" },
+    { writeTimeoutMs: null },
+  ])("refuses %o, and names the option", (options) => {
+    const [name = ""] = Object.keys(options);
+    expect(() => new HttpPeer(address, options as unknown as PeerOptions)).toThrow(
+      expect.objectContaining({ code: "InvalidArgument", message: expect.stringContaining(name) }),
+    );
+  });
+
+  it("speaks TLS when it is told to, or has a name to ask for", () => {
+    expect(new HttpPeer(address, { tls: true })).toMatchObject({ scheme: "https", sni: undefined });
+    expect(new HttpPeer(address, { sni: "a.example" })).toMatchObject({ scheme: "https", sni: "a.example" });
+    expect(new HttpPeer(address, { sni: "a.example", tls: false })).toMatchObject({ scheme: "http", sni: undefined });
+    expect(String(new HttpPeer(address, { tls: true }))).toBe("https://10.0.0.1:443");
+  });
+
+  it("asks for the host of its address, if that is a name, unless told otherwise", () => {
+    expect(new HttpPeer("a.example:443", { tls: true }).sni).toBe("a.example");
+    expect(new HttpPeer("a.example:443", { tls: true, sni: "b.example" }).sni).toBe("b.example");
+    expect(new HttpPeer("a.example:443", { tls: true, sni: "" }).sni).toBeUndefined();
+    expect(new HttpPeer("127.0.0.1:443", { tls: true }).sni).toBeUndefined();
+    expect(new HttpPeer("[::1]:443", { tls: true }).sni).toBeUndefined();
+    expect(new HttpPeer("unix:/x", { tls: true }).sni).toBeUndefined();
+  });
+
+  it("needs a name to verify the certificate of a Unix socket against", () => {
+    expect(() => checkTlsName(new HttpPeer("unix:/x", { tls: true }))).toThrow(
+      expect.objectContaining({ code: "InvalidArgument", message: expect.stringContaining("sni") }),
+    );
+    for (const options of [{}, { sni: "a" }, { tls: true, verifyHostname: false }, { tls: true, verifyCert: false }]) {
+      expect(() => checkTlsName(new HttpPeer("unix:/x", options))).not.toThrow();
+    }
+  });
+});
+
+describe("peers share connections only when nothing that matters differs (POOL-01, POOL-02)", () => {
+  const tls: PeerOptions = { tls: true, sni: "a.example" };
+  const pem = (name: string): { cert: string; key: string } => ({ cert: `cert of ${name}`, key: `key of ${name}` });
+
+  it.each<[string, PeerOptions, PeerOptions]>([
+    ["TLS", {}, { tls: true }],
+    ["the name to ask for", tls, { ...tls, sni: "b.example" }],
+    ["a name and none", tls, { tls: true }],
+    ["verification of the certificate", tls, { ...tls, verifyCert: false }],
+    ["verification of the name", tls, { ...tls, verifyHostname: false }],
+    ["another acceptable name", tls, { ...tls, alternativeName: "c.example" }],
+    ["two other acceptable names", { ...tls, alternativeName: "b" }, { ...tls, alternativeName: "c" }],
+    ["trust roots", tls, { ...tls, ca: "roots" }],
+    ["a client certificate and none", tls, { ...tls, clientCertificate: pem("a") }],
+    ["two client certificates", { ...tls, clientCertificate: pem("a") }, { ...tls, clientCertificate: pem("b") }],
+    [
+      "the key of a client certificate",
+      { ...tls, clientCertificate: pem("a") },
+      { ...tls, clientCertificate: { ...pem("a"), key: "another" } },
+    ],
+    ["the group", { groupKey: "a" }, { groupKey: "b" }],
+    ["a group and none", {}, { groupKey: "a" }],
+    ["an empty group and none", {}, { groupKey: "" }],
+    ["the source address", { localAddress: "127.0.0.2" }, { localAddress: "127.0.0.3" }],
+    ["a source address and none", {}, { localAddress: "127.0.0.2" }],
+    ["the source port", { localPort: 4000 }, { localPort: 4001 }],
+    ["what could be joined to the same text", { groupKey: "a,b" }, { groupKey: "a", localAddress: "b" }],
+  ])("not when %s differs", (_, one, other) => {
+    expect(new HttpPeer(address, one).reuseKey).not.toBe(new HttpPeer(address, other).reuseKey);
+  });
+
+  it("not when the address differs", () => {
+    expect(new HttpPeer("10.0.0.1:443").reuseKey).not.toBe(new HttpPeer("10.0.0.1:444").reuseKey);
+    expect(new HttpPeer("10.0.0.1:443", tls).reuseKey).not.toBe(new HttpPeer("10.0.0.2:443", tls).reuseKey);
+  });
+
+  it.each<[string, PeerOptions, PeerOptions]>([
+    ["nothing", tls, { ...tls }],
+    [
+      "only time-outs",
+      {},
+      { connectionTimeoutMs: 1, totalConnectionTimeoutMs: 2, readTimeoutMs: 3, writeTimeoutMs: 4 },
+    ],
+    ["only how long it is kept", tls, { ...tls, idleTimeoutMs: 1, tcpKeepaliveMs: 1_000 }],
+    ["only what is the default anyway", {}, { tls: false, verifyCert: true, verifyHostname: true }],
+    ["only TLS options, without TLS", {}, { tls: false, sni: "a", verifyCert: false, ca: "roots" }],
+  ])("when %s differs", (_, one, other) => {
+    expect(new HttpPeer(address, one).reuseKey).toBe(new HttpPeer(address, other).reuseKey);
+  });
+});
