@@ -43,15 +43,23 @@ export class ConnectionPool<T extends Poolable> {
     return this.#size;
   }
 
+  /** How many keys have idle connections. */
+  get keys(): number {
+    return this.#idle.size;
+  }
+
   /** Takes an idle connection, or undefined. */
   take(key: string): T | undefined {
     const stack = this.#idle.get(key);
     if (stack === undefined) return undefined;
     for (;;) {
       const idle = stack.pop();
+      // Keys come from requests, perhaps: an empty one must not stay (POOL-09).
+      if (stack.length === 0) this.#idle.delete(key);
       if (idle === undefined) return undefined;
       this.#size--;
       if (idle.connection.stopIdle()) return idle.connection;
+      idle.connection.close();
     }
   }
 
@@ -95,7 +103,6 @@ export class ConnectionPool<T extends Poolable> {
     if (stack === undefined || index === -1) return;
     stack.splice(index, 1);
     this.#size--;
-    // Keys come from requests, perhaps: an empty one must not stay (POOL-09).
     if (stack.length === 0) this.#idle.delete(key);
   }
 
