@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { decodeLatin1, isFieldValue, isToken } from "./index.ts";
+import { decodeLatin1 } from "./characters.ts";
+import { isFieldValue, isToken } from "./index.ts";
 
 const everyCharacter = Array.from({ length: 0x101 }, (_, code) => String.fromCharCode(code));
 
