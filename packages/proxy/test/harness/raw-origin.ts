@@ -62,21 +62,21 @@ export class RawOrigin implements AsyncDisposable {
   }
 
   /** @param script Called for each connection; without it, a test works with `connections`. */
-  static async start(script: OriginScript = () => {}): Promise<RawOrigin> {
+  static async start(script: OriginScript = () => {}, host = "127.0.0.1"): Promise<RawOrigin> {
     const server = createServer({ allowHalfOpen: true, noDelay: true });
-    server.listen(0, "127.0.0.1");
+    server.listen(0, host);
     await once(server, "listening");
     return new RawOrigin(server, script);
   }
 
   /** An origin that answers each request with these bytes, on connections that it keeps. */
-  static answering(response: string | ((request: ReadRequest) => string)): Promise<RawOrigin> {
+  static answering(response: string | ((request: ReadRequest) => string), host?: string): Promise<RawOrigin> {
     return RawOrigin.start(async (connection) => {
       while (!connection.closed) {
         const request = await connection.request();
         connection.send(typeof response === "string" ? response : response(request));
       }
-    });
+    }, host);
   }
 
   get address(): string {
