@@ -81,12 +81,16 @@ export class HttpConnector {
   release(session: ClientSession, peer: HttpPeer): void {
     if (!(session instanceof Http1ClientSession)) return;
     session.observer = undefined;
-    if (this.#closed || !session.reusable) {
-      session.connection.destroy();
+    if (!this.#closed && session.reusable) {
+      const idleTimeoutMs = Math.min(peer.options.idleTimeoutMs, untilOriginCloses(session));
+      this.#pool.put(peer.reuseKey, session, idleTimeoutMs);
       return;
     }
-    const idleTimeoutMs = Math.min(peer.options.idleTimeoutMs, session.originIdleTimeoutMs ?? Number.POSITIVE_INFINITY);
-    this.#pool.put(peer.reuseKey, session, idleTimeoutMs);
+    const { connection } = session;
+    // The end of a tunnel: the origin gets what was written last.
+    const said = session.requestEnded && session.responseEnded;
+    if (said && connection.unsentBytes > 0) connection.closeGracefully(peer.options.writeTimeoutMs);
+    else connection.destroy();
   }
 
   /** Closes what is idle, and keeps nothing from here on. */
@@ -106,6 +110,11 @@ export class HttpConnector {
     this.#unexpectedData++;
     this.#unexpected?.inc();
   }
+}
+
+/** A request that is sent just when the origin closes is lost: so an idle connection goes a little before that. */
+function untilOriginCloses({ originIdleTimeoutMs: ms }: Http1ClientSession): number {
+  return ms === undefined ? Number.POSITIVE_INFINITY : ms - Math.min(1_000, ms / 2);
 }
 
 const NOBODY = { onBytes(): void {}, onEnd(): void {}, onDrain(): void {}, onClose(): void {} };

@@ -12,7 +12,10 @@ export interface PeerOptions {
   readonly readTimeoutMs?: number;
   /** A peer that takes nothing of the request (PO-05). Default 60 s. */
   readonly writeTimeoutMs?: number;
-  /** How long an idle connection is kept; 0 keeps none (PO-06). Default 60 s. A shorter `Keep-Alive` of the peer wins. */
+  /**
+   * How long an idle connection is kept; 0 keeps none (PO-06). Default 60 s. Where the peer says a shorter time in
+   * `Keep-Alive`, it is kept up to a second less than that.
+   */
   readonly idleTimeoutMs?: number;
   /** The address and, if wanted, port to connect from (PO-01). */
   readonly localAddress?: string;
