@@ -6,7 +6,8 @@ import type { HttpPeer } from "./http-peer.ts";
 export function connectError(peer: HttpPeer, cause: Error): CirqueError {
   const system = (cause as NodeJS.ErrnoException).code ?? "";
   const code = CODES[system] ?? "ConnectError";
-  return CirqueError.upstream(code, `could not connect to ${peer}: ${cause.message}`, {
+  // An error that stands for those of several addresses has no message of its own.
+  return CirqueError.upstream(code, `could not connect to ${peer}: ${cause.message || system}`, {
     cause,
     retry: code !== "InternalError" && code !== "BindError",
     context: { peer: peer.address },

@@ -9,7 +9,7 @@ import { checkTlsName, type HttpPeer } from "./http-peer.ts";
 export interface ConnectOptions {
   /** Trust roots in PEM, in place of the built-in ones (CFG-12). */
   readonly ca?: string | undefined;
-  /** Addresses to connect from, by the family of the peer; one at random (CFG-15, CFG-16). */
+  /** Addresses to connect from, by the family of the peer, for a name IPv4 first; one at random (CFG-15, CFG-16). */
   readonly bindToIpv4?: readonly string[];
   readonly bindToIpv6?: readonly string[];
   /** Takes TLS secrets, a line each, for debugging (CFG-20). */
@@ -52,7 +52,8 @@ function tcpSocket(peer: HttpPeer, options: ConnectOptions): net.Socket {
     port: address.port,
     noDelay: true,
     ...common,
-    ...(localAddress !== undefined && { localAddress }),
+    // Of a name's addresses, only those of the same family can be reached from it.
+    ...(localAddress !== undefined && { localAddress, family: net.isIP(localAddress) }),
     ...(localPort !== undefined && { localPort }),
     ...(tcpKeepaliveMs !== undefined && { keepAlive: true, keepAliveInitialDelay: tcpKeepaliveMs }),
   });
@@ -125,8 +126,8 @@ function opened(
   });
 }
 
-function sourceAddress(host: string, options: ConnectOptions): string | undefined {
-  const addresses = net.isIPv6(host) ? options.bindToIpv6 : net.isIPv4(host) ? options.bindToIpv4 : undefined;
-  if (addresses === undefined || addresses.length === 0) return undefined;
+function sourceAddress(host: string, { bindToIpv4 = [], bindToIpv6 = [] }: ConnectOptions): string | undefined {
+  const family = net.isIP(host) || (bindToIpv4.length > 0 ? 4 : 6);
+  const addresses = family === 4 ? bindToIpv4 : bindToIpv6;
   return addresses[Math.floor(Math.random() * addresses.length)];
 }
