@@ -64,6 +64,7 @@ export function removeFraming(headers: HeaderMap): void {
 /** Frames a request (RFC 9112, 6.3), likewise. A body without a declared length is chunked, whatever the method. */
 export function frameRequest(head: RequestHead, hasBody: boolean): OutgoingFraming {
   const found = inspect(head.headers);
+  if (found.hosts !== 1) throw wrongHosts(found.hosts);
   const { close } = found;
   if (found.contentLength !== undefined) {
     const declared = declaredLength(found.contentLength);
@@ -78,12 +79,13 @@ export function frameRequest(head: RequestHead, hasBody: boolean): OutgoingFrami
 interface Found {
   contentLength: Field | undefined;
   date: boolean;
+  hosts: number;
   close: boolean;
 }
 
 /** One pass over the names: what frames is noted; what only the connection may say is taken out. */
 function inspect(headers: HeaderMap): Found {
-  const found: Found = { contentLength: undefined, date: false, close: false };
+  const found: Found = { contentLength: undefined, date: false, hosts: 0, close: false };
   const fields = headers.fields();
   let stray = false;
   for (let i = 0; i < fields.length; i++) {
@@ -91,6 +93,7 @@ function inspect(headers: HeaderMap): Found {
     switch (field.nameEnd - field.start) {
       case 4:
         if (field.is("date")) found.date = true;
+        else if (field.is("host")) found.hosts++;
         break;
       case 10:
         if (field.is("keep-alive")) stray = true;
@@ -125,6 +128,13 @@ function declaredLength(field: Field): number {
 
 function wrongStatus(status: number, what: string): CirqueError {
   return CirqueError.internal("InternalError", `status ${status} is that of ${what}`);
+}
+
+function wrongHosts(count: number): CirqueError {
+  return CirqueError.internal(
+    "InvalidHTTPHeader",
+    `a request is sent with one Host, and a filter left ${count} (RFC 9112, 3.2)`,
+  );
 }
 
 function badLength(what: string): CirqueError {

@@ -18,6 +18,7 @@ import type { Http1ServerConnection } from "./server-connection.ts";
 /** One request on an HTTP/1.1 connection, and its response. */
 export class Http1ServerSession implements ServerSession {
   readonly request: RequestHead;
+  readonly method: string;
   readonly hasRequestBody: boolean;
   readonly upgradeRequested: boolean;
   readonly #owner: Http1ServerConnection;
@@ -41,6 +42,7 @@ export class Http1ServerSession implements ServerSession {
   constructor(owner: Http1ServerConnection, request: RequestHead, mayKeepAlive: boolean) {
     this.#owner = owner;
     this.request = request;
+    this.method = request.method;
     const connectionOptions = request.headers.find("connection") && request.headers.get("connection");
     this.upgradeRequested =
       connectionOptions !== undefined &&
@@ -122,7 +124,7 @@ export class Http1ServerSession implements ServerSession {
   writeHead(head: ResponseHead, end: boolean): void {
     if (this.#writer !== undefined) throw CirqueError.internal("InternalError", "a response head was written twice");
     const toHttp10 = this.request.version === "1.0";
-    const framing = frameResponse(head, this.request.method, end, toHttp10);
+    const framing = frameResponse(head, this.method, end, toHttp10);
     const writer = new BodyWriter(this.#owner.connection, framing.bodyLength);
     if (framing.close || writer.untilClose || this.#owner.draining || this.#awaitsContinue()) this.keepAlive = false;
     if (!this.keepAlive) framing.lines += "Connection: close\r\n";

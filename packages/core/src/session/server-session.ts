@@ -19,6 +19,8 @@ export interface ServerSessionObserver {
  */
 export interface ServerSession extends BodySource {
   readonly request: RequestHead;
+  /** The method as the client sent it, whatever has become of `request`: the framing of the response hangs on it. */
+  readonly method: string;
   /** Whether a request body follows, or has followed. */
   readonly hasRequestBody: boolean;
   /** Whether all of the request has been read. */

@@ -43,6 +43,8 @@ export class Exchange<Ctx> implements ServerSessionObserver {
   #wantsFresh = false;
   /** Whether the origin has changed the protocol, as it was asked to. */
   #switching = false;
+  /** The method that the last attempt sent: a filter may have changed it. */
+  #method = "";
 
   constructor(environment: ExchangeEnvironment<Ctx>, downstream: ServerSession) {
     const { callbacks } = environment;
@@ -181,6 +183,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
   }
 
   #send(upstream: ClientSession, request: RequestHead): void {
+    this.#method = request.method;
     upstream.writeHead(request, this.#upload !== undefined);
     this.#upload?.start(upstream).catch((error: unknown) => this.#fail(error));
   }
@@ -243,8 +246,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
       error.decideReuse(upstream.reused);
       error = callbacks.errorWhileProxy?.(peer, session, error, ctx, upstream.reused) ?? error;
     }
-    if (session.attempts >= maxAttempts || !mayTryAgain(error, session.request.method, upstream, this.#kept))
-      throw error;
+    if (session.attempts >= maxAttempts || !mayTryAgain(error, this.#method, upstream, this.#kept)) throw error;
     metrics.retries.inc();
     if (callbacks.suppressErrorLog?.(session, ctx, error) !== true) {
       logger.warn(

@@ -29,7 +29,7 @@ export async function respond(to: ServerSession, session: Session, response: Res
   stripHopByHop(head.headers);
   session.response = head;
   const reader = response.body?.getReader();
-  if (reader === undefined || to.request.method === "HEAD") {
+  if (reader === undefined || to.method === "HEAD") {
     reader?.cancel().catch(ignore);
     to.writeHead(head, true);
     checkWhole(to);

@@ -109,7 +109,8 @@ export class Upload implements BodySink {
 
   #send(data: Buffer | undefined, end: boolean): MaybePromise<void> {
     if (this.#filter === undefined) return this.#write(data, end);
-    const chunk: BodyChunk = { data, end };
+    // What the filter writes into its piece must not be in the one that is kept for another attempt.
+    const chunk: BodyChunk = { data: data && this.#kept && !this.#kept.truncated ? Buffer.from(data) : data, end };
     const filtered = this.#filter(chunk);
     const attempt = this.#attempt;
     if (isPromise(filtered)) {
