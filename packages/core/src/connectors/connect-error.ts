@@ -17,7 +17,9 @@ export function connectError(peer: HttpPeer, cause: Error): CirqueError {
 /** What a failed TLS handshake means: a certificate that was refused is told from the rest. */
 export function tlsError(peer: HttpPeer, cause: Error): CirqueError {
   const system = (cause as NodeJS.ErrnoException).code ?? "";
-  const code = /CERT|SELF_SIGNED|ALTNAME|UNABLE_TO|CRL|HOSTNAME/.test(system) ? "InvalidCert" : "TLSHandshakeFailure";
+  // An alert is what the peer thinks of us.
+  const refused = /CERT|SELF_SIGNED|ALTNAME|UNABLE_TO|CRL|HOSTNAME|INVALID_CA/.test(system) && !/ALERT/.test(system);
+  const code = refused ? "InvalidCert" : "TLSHandshakeFailure";
   return CirqueError.upstream(code, `TLS with ${peer} failed: ${cause.message}`, {
     cause,
     retry: code === "TLSHandshakeFailure",

@@ -162,6 +162,16 @@ describe("a connection that cannot be made (CONN-03)", () => {
     });
   });
 
+  it("is InvalidArgument with an option that is none", async () => {
+    await using origin = await listening();
+    await expect(connected(origin.address, { localAddress: "nowhere" })).rejects.toMatchObject({
+      code: "InvalidArgument",
+      source: "internal",
+      retry: false,
+      message: expect.stringContaining("nowhere"),
+    });
+  });
+
   it("is ConnectTimedout when nobody answers in time", async () => {
     using clock = new FakeClock();
     const silent = await SilentListener.start();

@@ -24,20 +24,28 @@ export async function connect(peer: HttpPeer, options: ConnectOptions): Promise<
   checkTlsName(peer);
   const { connectionTimeoutMs, totalConnectionTimeoutMs } = peer.options;
   const startedAt = performance.now();
+  const timeoutMs = Math.min(connectionTimeoutMs, totalConnectionTimeoutMs);
   const socket = await opened(
-    tcpSocket(peer, options),
+    started(peer, undefined, () => tcpSocket(peer, options)),
     "connect",
     peer,
-    Math.min(connectionTimeoutMs, totalConnectionTimeoutMs),
+    timeoutMs,
   );
   if (!peer.options.tls) return socket;
   const left = totalConnectionTimeoutMs - (performance.now() - startedAt);
-  return opened(
-    tlsSocket(socket, peer, options),
-    "secureConnect",
-    peer,
-    Math.max(1, Math.min(connectionTimeoutMs, left)),
-  );
+  const secured = started(peer, socket, () => tlsSocket(socket, peer, options));
+  return opened(secured, "secureConnect", peer, Math.max(1, Math.min(connectionTimeoutMs, left)));
+}
+
+/** What Node throws at once, it throws because of an option: a source address or a certificate that is none. */
+function started<T extends net.Socket>(peer: HttpPeer, transport: net.Socket | undefined, start: () => T): T {
+  try {
+    return start();
+  } catch (cause) {
+    transport?.destroy();
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw CirqueError.internal("InvalidArgument", `${peer} has an option that cannot be used: ${message}`, { cause });
+  }
 }
 
 function tcpSocket(peer: HttpPeer, options: ConnectOptions): net.Socket {
@@ -67,7 +75,8 @@ function tlsSocket(socket: net.Socket, peer: HttpPeer, options: ConnectOptions):
     socket,
     // Without SNI, the address itself is what the certificate has to be for.
     host: peer.sni ?? host,
-    ...(peer.sni !== undefined && { servername: peer.sni }),
+    // An IP address is verified, but not asked for (RFC 6066, 3).
+    ...(peer.sni !== undefined && net.isIP(peer.sni) === 0 && { servername: peer.sni }),
     ALPNProtocols: ["http/1.1"],
     rejectUnauthorized: verifyCert,
     ...(ca !== undefined && { ca }),

@@ -32,7 +32,7 @@ describe("requests on one HTTP/1.1 connection", () => {
   });
 
   it("are found wherever the bytes are split", async () => {
-    await using server = await TestServer.start(async (session) => {
+    await using server = await TestServer.start((session) => {
       const chunks: Buffer[] = [];
       session.readBody({
         onData: (chunk) => chunks.push(chunk),
