@@ -1,15 +1,14 @@
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from "node:net";
+import { createServer as createTcpServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createServer, type TLSSocket, type TlsOptions } from "node:tls";
 import { beforeAll, describe, expect, it } from "vitest";
 import { FakeClock } from "../../test/wire/fake-clock.ts";
 import { settled } from "../../test/wire/raw-peer.ts";
-import { Recorder } from "../../test/wire/recorder.ts";
 import { type PemPair, selfSigned, TestAuthority } from "../../test/wire/test-authority.ts";
-import { ask, requestHead } from "../../test/wire/test-origin.ts";
+import { ask } from "../../test/wire/test-origin.ts";
+import { addressOf, closed, tlsOrigin } from "../../test/wire/tls-origin.ts";
 import type { Http1ClientSession } from "../http1/client-session.ts";
 import { type ConnectOptions, connect } from "./connect.ts";
 import { tlsError } from "./connect-error.ts";
@@ -27,43 +26,6 @@ beforeAll(async () => {
   forAddresses = await authority.issue({ addresses: ["127.0.0.1", "::1"] });
   client = await authority.issue({ subject: "the client" });
 });
-
-interface TlsOrigin extends AsyncDisposable {
-  readonly address: string;
-  /** Connections whose handshake has succeeded here. */
-  readonly secured: Recorder<TLSSocket>;
-  /** What they run over. */
-  readonly transports: Socket[];
-}
-
-/** A TLS server with a certificate. It answers whatever it gets with an empty response. */
-async function tlsOrigin(options: TlsOptions, to: { host?: string; path?: string } = {}): Promise<TlsOrigin> {
-  const secured = new Recorder<TLSSocket>();
-  const transports: Socket[] = [];
-  const server = createServer({ ALPNProtocols: ["h2", "http/1.1"], ...options }, (socket) => {
-    secured.add(socket);
-    socket.on("error", () => {});
-    socket.on("data", () => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
-  });
-  server.on("tlsClientError", () => {});
-  server.on("connection", (socket) => transports.push(socket));
-  server.listen(to.path === undefined ? { host: to.host ?? "127.0.0.1", port: 0 } : { path: to.path });
-  await once(server, "listening");
-  return { address: addressOf(server), secured, transports, [Symbol.asyncDispose]: () => closed(server, transports) };
-}
-
-function addressOf(server: Server): string {
-  const bound = server.address();
-  if (typeof bound === "string") return `unix:${bound}`;
-  const { address, port } = bound as AddressInfo; // it listens
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
-}
-
-async function closed(server: Server, sockets: readonly Socket[] = []): Promise<void> {
-  for (const socket of sockets) socket.destroy();
-  server.close();
-  await once(server, "close");
-}
 
 /** Connects over TLS, trusting the authority of these tests, and hangs up. */
 async function handshake(address: string, options: PeerOptions = {}, settings: ConnectOptions = {}): Promise<void> {
@@ -307,112 +269,5 @@ describe("a handshake that fails for another reason", () => {
     await settled();
     expect(hungUp).toBe(true);
     await closed(server);
-  });
-});
-
-describe("exchanges over TLS", () => {
-  it("share a connection, until the origin closes it", async () => {
-    await using origin = await tlsOrigin(forA);
-    const connector = new HttpConnector({ ca: authority.cert });
-    const peer = new HttpPeer(origin.address, { sni: "a.example" });
-    for (let i = 0; i < 3; i++) {
-      const session = (await connector.session(peer)) as Http1ClientSession;
-      expect(session.reused).toBe(i > 0);
-      const { sink } = await ask(session);
-      await sink.body();
-      connector.release(session, peer);
-    }
-    expect(origin.secured.length).toBe(1);
-    origin.secured.items[0]?.end();
-    await settled();
-    expect(connector.idleConnections).toBe(0);
-    connector.close();
-  });
-
-  it("do not share one with a peer that verifies otherwise", async () => {
-    await using origin = await tlsOrigin(forA);
-    const connector = new HttpConnector({ ca: authority.cert });
-    const careless = new HttpPeer(origin.address, { sni: "b.example", verifyCert: false });
-    const session = (await connector.session(careless)) as Http1ClientSession;
-    await (await ask(session)).sink.body();
-    connector.release(session, careless);
-    expect(connector.idleConnections).toBe(1);
-    const careful = new HttpPeer(origin.address, { sni: "b.example" });
-    await expect(connector.session(careful)).rejects.toMatchObject(invalid);
-    connector.close();
-  });
-
-  it("carry large bodies both ways, held back by whoever is slow", async () => {
-    const length = 8 * 1024 * 1024;
-    const server = createServer(forA, (socket) => {
-      socket.once("data", () => {
-        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${length}\r\n\r\n`);
-        socket.end(Buffer.alloc(length, "x"));
-      });
-      let uploaded = 0;
-      socket.on("data", (chunk) => {
-        uploaded += chunk.length;
-        if (uploaded > length) received.resolve();
-      });
-    });
-    const received = Promise.withResolvers<void>();
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const connector = new HttpConnector({ ca: authority.cert });
-    const session = (await connector.session(
-      new HttpPeer(addressOf(server), { sni: "a.example" }),
-    )) as Http1ClientSession;
-    session.writeHead(requestHead("POST", { "content-length": String(length) }), true);
-    const chunk = Buffer.alloc(64 * 1024);
-    let sent = 0;
-    const upload = (): void => {
-      while (sent < length) {
-        sent += chunk.length;
-        if (!session.write(chunk)) return;
-      }
-      session.end();
-    };
-    session.observer = { onWritable: upload };
-    upload();
-    await session.readHead();
-    let downloaded = 0;
-    await new Promise<void>((resolve, reject) => {
-      session.readBody({
-        onData(data) {
-          downloaded += data.length;
-          session.pauseBody();
-          setImmediate(() => session.resumeBody());
-        },
-        onEnd: () => resolve(),
-        onError: reject,
-      });
-    });
-    expect(downloaded).toBe(length);
-    await received.promise;
-    session.close();
-    await closed(server);
-  });
-
-  it("survive an origin that resets while a connection is idle, in use, or just made", async () => {
-    await using origin = await tlsOrigin(forA);
-    const connector = new HttpConnector({ ca: authority.cert });
-    const peer = new HttpPeer(origin.address, { sni: "a.example" });
-    const idle = (await connector.session(peer)) as Http1ClientSession;
-    await (await ask(idle)).sink.body();
-    connector.release(idle, peer);
-    origin.transports[0]?.resetAndDestroy();
-    await settled();
-    expect(connector.idleConnections).toBe(0);
-    const fresh = (await connector.session(peer)) as Http1ClientSession;
-    origin.transports[1]?.resetAndDestroy();
-    await settled();
-    await expect(ask(fresh)).rejects.toMatchObject({ code: "ConnectionClosed", retry: "reused-only" });
-  });
-
-  it("give their secrets to who asks for them (CFG-20)", async () => {
-    await using origin = await tlsOrigin(forA);
-    const lines: string[] = [];
-    await handshake(origin.address, { sni: "a.example" }, { onKeylog: (line) => lines.push(line.toString()) });
-    expect(lines.join("")).toMatch(/^CLIENT_HANDSHAKE_TRAFFIC_SECRET [0-9a-f]+ [0-9a-f]+$/m);
   });
 });

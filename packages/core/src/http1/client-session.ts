@@ -340,8 +340,7 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
             this.#endResponse(parser.trailers);
             break;
           default:
-            if (this.#peerEnded)
-              this.#fail(this.#closedError("the connection to the origin broke", this.#closeCause));
+            if (this.#peerEnded) this.#fail(this.#closedError("the connection to the origin broke", this.#closeCause));
             else this.#deadline.set(this.#timeouts.readTimeoutMs);
             return;
         }
