@@ -20,8 +20,10 @@ export class Session {
   readonly #isShuttingDown: () => boolean;
   #abort: AbortController | undefined;
   #aborted: unknown;
-  /** Internal: set by the exchange. */
-  upstreamSession: { session: ClientSession; peer: HttpPeer } | undefined;
+  /** Internal: set by the exchange; the count of bytes when it is over, for the connection then serves others. */
+  upstreamSession:
+    | { session: ClientSession; peer: HttpPeer; reused: boolean; bodyBytes: number | undefined }
+    | undefined;
   /** The head that the client was sent, once it was. */
   response: ResponseHead | undefined;
   /** How many attempts to ask an origin were made. */
@@ -52,13 +54,13 @@ export class Session {
   get upstream(): UpstreamFacts | undefined {
     const upstream = this.upstreamSession;
     if (upstream === undefined) return undefined;
-    const { session, peer } = upstream;
+    const { session, peer, reused, bodyBytes } = upstream;
     return {
       peer,
-      reused: session.reused,
+      reused,
       remoteAddress: session.remoteAddress,
       localAddress: session.localAddress,
-      bodyBytesReceived: session.bodyBytesRead,
+      bodyBytesReceived: bodyBytes ?? session.bodyBytesRead,
     };
   }
 

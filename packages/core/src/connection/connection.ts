@@ -33,6 +33,13 @@ export class Connection {
   readonly socket: Socket;
   /** When it was made, in milliseconds of `performance.now()`. */
   readonly establishedAt: number = turnTime();
+  /**
+   * The peer's address and port, `127.0.0.1:1234`; `unix:` for a Unix socket. Asked for at once: a socket that is closed
+   * has forgotten it, and then is when logs want to know.
+   */
+  readonly remoteAddress: string;
+  /** Our address and port. */
+  readonly localAddress: string;
   /** How many exchanges it has carried. */
   exchanges = 0;
   /** Who is told what happens. */
@@ -47,6 +54,8 @@ export class Connection {
   constructor(socket: Socket, listener: ConnectionListener) {
     this.socket = socket;
     this.listener = listener;
+    this.remoteAddress = addressOf(socket.remoteAddress, socket.remotePort);
+    this.localAddress = addressOf(socket.localAddress, socket.localPort);
     (socket as Bound)[CONNECTION] = this;
     socket.on("data", onData);
     socket.pause();
@@ -63,16 +72,6 @@ export class Connection {
 
   get closed(): boolean {
     return this.socket.destroyed;
-  }
-
-  /** The peer's address and port, `127.0.0.1:1234`; `unix:` for a Unix socket. */
-  get remoteAddress(): string {
-    return addressOf(this.socket.remoteAddress, this.socket.remotePort);
-  }
-
-  /** Our address and port. */
-  get localAddress(): string {
-    return addressOf(this.socket.localAddress, this.socket.localPort);
   }
 
   /** The TLS socket, if it is one: its methods tell protocol, cipher and certificates. */

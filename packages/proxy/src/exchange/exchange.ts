@@ -177,7 +177,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
   #use(upstream: ClientSession, peer: HttpPeer): void {
     this.#upstream = upstream;
     this.#peer = peer;
-    this.session.upstreamSession = { session: upstream, peer };
+    this.session.upstreamSession = { session: upstream, peer, reused: upstream.reused, bodyBytes: undefined };
     if (this.#upload !== undefined) upstream.observer = this.#upload;
     this.#throwIfFailed();
   }
@@ -285,6 +285,8 @@ export class Exchange<Ctx> implements ServerSessionObserver {
   #end(error: CirqueError | undefined): MaybePromise<void> {
     const { callbacks, connector, metrics } = this.environment;
     const { session } = this;
+    const facts = session.upstreamSession;
+    if (facts !== undefined) facts.bodyBytes = facts.session.bodyBytesRead;
     if (this.#upstream !== undefined && this.#peer !== undefined) connector.release(this.#upstream, this.#peer);
     metrics.requestsInFlight.add(-1);
     metrics.requestEnded(session.response?.status ?? 0, session.elapsedMs / 1000);
