@@ -138,7 +138,8 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
   writeHead(head: RequestHead, hasBody: boolean): void {
     const framing = frameRequest(head, hasBody);
     this.#upgradeRequested = head.headers.find("upgrade") !== undefined;
-    this.#keepAlive = !framing.close && !this.#upgradeRequested;
+    // Behind a CONNECT that is granted, the connection is a tunnel to the origin, and no request may follow.
+    this.#keepAlive = !framing.close && !this.#upgradeRequested && head.method !== "CONNECT";
     this.#parser.expect(head.method);
     const options = connectionOptions(head, this.#upgradeRequested, framing.close);
     if (options !== "") framing.lines += `Connection: ${options}\r\n`;

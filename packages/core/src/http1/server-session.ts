@@ -50,7 +50,8 @@ export class Http1ServerSession implements ServerSession {
       namesOption(connectionOptions, "upgrade") &&
       asksForProtocol(request);
     // What comes behind such a request is meant for the other protocol: when that is not granted, for nobody.
-    this.keepAlive = mayKeepAlive && !this.upgradeRequested && keepsAlive(request.version, connectionOptions);
+    const otherProtocol = this.upgradeRequested || request.method === "CONNECT";
+    this.keepAlive = mayKeepAlive && !otherProtocol && keepsAlive(request.version, connectionOptions);
     this.hasRequestBody = !owner.parser.atEnd;
     if (!this.hasRequestBody) {
       owner.parser.next();
