@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { okResponse, RawOrigin } from "./harness/raw-origin.ts";
+import { settled } from "./harness/raw-peer.ts";
 import { readResponsesStrictly } from "./harness/strict-reader.ts";
 import { get, post, TestProxy } from "./harness/test-proxy.ts";
 
@@ -96,6 +97,46 @@ describe("a filter that changes a piece of the request body in place", () => {
     const text = await proxy.exchange(post("Hello").replace("POST", "PUT"));
     expect(text).toMatch(/\r\n\r\nhELLO$/);
     expect(origin.connections.length).toBe(3);
+  });
+});
+
+describe("an origin that dies in the middle of an upload", () => {
+  it.each(["at once", "through a slow filter"])("another one gets all of it, in order, %s", async (how) => {
+    const died = Promise.withResolvers<void>();
+    await using origin = await RawOrigin.start(async (connection) => {
+      if (connection.index > 0) {
+        const { body } = await connection.request();
+        connection.send(okResponse(body));
+        return;
+      }
+      await connection.until("ONE;");
+      connection.reset();
+      died.resolve();
+    });
+    const later = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+    await using proxy = await TestProxy.start({
+      upstreamPeer: () => origin.peer(),
+      requestBodyFilter: (_session, chunk) => {
+        if (chunk.data !== undefined) chunk.data = Buffer.from(chunk.data.toString().toUpperCase());
+        return how === "at once" ? undefined : later();
+      },
+      upstreamRequestFilter: (_session, request) => {
+        request.headers.set("x-attempt", "1");
+      },
+      errorWhileProxy: (_peer, _session, error) => {
+        error.retry = true;
+        return error;
+      },
+    });
+    const client = await proxy.client();
+    client.send("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n4\r\none;\r\n");
+    await died.promise;
+    client.send("4\r\ntwo;\r\n");
+    await settled();
+    client.send("6\r\nthree;\r\n0\r\nX-T: 1\r\n\r\n");
+    const { text } = await client.whenClosed();
+    expect(text).toMatch(/\r\n\r\nONE;TWO;THREE;$/);
+    expect(origin.connections.items[1]?.text).toMatch(/0\r\nX-T: 1\r\n\r\n$/);
   });
 });
 
