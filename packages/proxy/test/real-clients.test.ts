@@ -1,6 +1,13 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { createServer, type IncomingMessage, Agent as NodeAgent, request as nodeRequest, type Server } from "node:http";
+import {
+  createServer,
+  type IncomingMessage,
+  Agent as NodeAgent,
+  request as nodeRequest,
+  type Server,
+  type ServerResponse,
+} from "node:http";
 import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
 import { HttpPeer } from "@cirque/core";
@@ -13,14 +20,11 @@ let proxy: TestProxy<void>;
 
 /** Answers with what it was sent, after a digest of it; in a length or in chunks, as the path says. */
 beforeAll(async () => {
-  server = createServer(async (incoming, outgoing) => {
-    const body = await bodyOf(incoming);
-    outgoing.setHeader("x-method", incoming.method ?? "");
-    outgoing.setHeader("x-digest", createHash("sha256").update(body).digest("hex"));
-    if (incoming.url?.startsWith("/sized")) outgoing.setHeader("content-length", body.length);
-    if (incoming.url?.startsWith("/close")) outgoing.setHeader("connection", "close");
-    for (let at = 0; at < body.length; at += 10_000) outgoing.write(body.subarray(at, at + 10_000));
-    outgoing.end();
+  server = createServer((incoming, outgoing) => {
+    bodyOf(incoming).then(
+      (body) => echo(body, incoming, outgoing),
+      () => outgoing.destroy(),
+    );
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -33,6 +37,15 @@ afterAll(async () => {
   server.close();
   server.closeAllConnections();
 });
+
+function echo(body: Buffer, incoming: IncomingMessage, outgoing: ServerResponse): void {
+  outgoing.setHeader("x-method", incoming.method ?? "");
+  outgoing.setHeader("x-digest", createHash("sha256").update(body).digest("hex"));
+  if (incoming.url?.startsWith("/sized")) outgoing.setHeader("content-length", body.length);
+  if (incoming.url?.startsWith("/close")) outgoing.setHeader("connection", "close");
+  for (let at = 0; at < body.length; at += 10_000) outgoing.write(body.subarray(at, at + 10_000));
+  outgoing.end();
+}
 
 async function bodyOf(incoming: IncomingMessage): Promise<Buffer> {
   const pieces: Buffer[] = [];
