@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { CirqueError, ListeningService, type ServerConfiguration } from "@cirque/core";
 import { HttpProxy, type HttpProxyOptions } from "./http-proxy.ts";
@@ -9,7 +10,7 @@ import type { ProxyHttp } from "./proxy-http.ts";
  * @param configuration The server's: how many attempts, how many idle connections, trust roots, source addresses.
  * @param callbacks What to do with requests. One object serves all requests.
  * @param options What the configuration does not say, or says otherwise for this service.
- * @throws CirqueError `FileReadError` when the file of trust roots cannot be read.
+ * @throws CirqueError `FileReadError` when the file of trust roots cannot be read, `InvalidCert` when it holds none.
  *
  * @example
  * const proxy = httpProxyService(server.configuration, { upstreamPeer: () => new HttpPeer("127.0.0.1:3000") });
@@ -39,6 +40,16 @@ export function httpProxyService<Ctx>(
 }
 
 function trustRoots(file: string): string {
+  const text = readRoots(file);
+  try {
+    new X509Certificate(text);
+    return text;
+  } catch (error) {
+    throw CirqueError.because("InvalidCert", `${file} (key caFile) must hold certificates in PEM`, error);
+  }
+}
+
+function readRoots(file: string): string {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {

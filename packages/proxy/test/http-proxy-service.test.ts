@@ -1,8 +1,13 @@
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createConfiguration, HttpPeer, MetricsRegistry, type ServiceContext } from "@cirque/core";
-import { expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { httpProxyService } from "../src/index.ts";
+import { certificate, privateKey } from "./harness/backend-test-certificate.ts";
 import { okResponse, RawOrigin, refusingAddress } from "./harness/raw-origin.ts";
 import { RawPeer } from "./harness/raw-peer.ts";
 import { RecordingLogger } from "./harness/recording-logger.ts";
@@ -93,12 +98,51 @@ test("clientBindToIpv4 is where connections come from; an option wins over the c
   expect(from).toEqual(["127.0.0.2", "127.0.0.3"]);
 });
 
-test("caFile: one that cannot be read is an error that names file and key", async () => {
+test("caFile: one that cannot be read is an error that names file and key", () => {
   const caFile = join(tmpdir(), "cirque-no-such-file.pem");
 
-  expect(() =>
-    httpProxyService(createConfiguration({ caFile }), { upstreamPeer: () => new HttpPeer("127.0.0.1:1") }),
-  ).toThrow(
+  expect(() => httpProxyService(createConfiguration({ caFile }), { upstreamPeer: () => new Response() })).toThrow(
     expect.objectContaining({ code: "FileReadError", message: expect.stringMatching(/no-such-file\.pem.*caFile/) }),
   );
+});
+
+describe("caFile", () => {
+  let directory: string;
+  let caFile: string;
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), "cirque-roots-"));
+    caFile = join(directory, "roots.pem");
+  });
+  afterAll(() => rm(directory, { recursive: true }));
+
+  test("one that holds no certificate is an error that names file and key", async () => {
+    for (const content of ["", "no certificate", privateKey, certificate.replace("MIIB", "MIIC")]) {
+      await writeFile(caFile, content);
+
+      expect(() => httpProxyService(createConfiguration({ caFile }), { upstreamPeer: () => new Response() })).toThrow(
+        expect.objectContaining({ code: "InvalidCert", message: expect.stringMatching(/roots\.pem.*caFile.*PEM/) }),
+      );
+    }
+  });
+
+  test("its roots are those that an origin is verified by, unless an option says otherwise", async () => {
+    await writeFile(caFile, certificate);
+    const server = createServer({ cert: certificate, key: privateKey }, (_request, response) => {
+      response.end("over TLS");
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo; // it listens on a port
+    const callbacks = { upstreamPeer: () => new HttpPeer(`127.0.0.1:${port}`, { tls: true, sni: "backend.test" }) };
+    try {
+      const trusting = await ask(httpProxyService(createConfiguration({ caFile }), callbacks), ["/"]);
+      const builtIn = await ask(httpProxyService(createConfiguration(), callbacks), ["/"]);
+
+      expect(trusting.responses[0]).toMatch(/over TLS/);
+      expect(builtIn.responses[0]).toMatch(/^HTTP\/1\.1 502 /);
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+  });
 });
