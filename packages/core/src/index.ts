@@ -9,3 +9,4 @@ export * from "./observability/index.ts";
 export * from "./server/index.ts";
 export * from "./services/index.ts";
 export * from "./session/index.ts";
+export * from "./threads/index.ts";

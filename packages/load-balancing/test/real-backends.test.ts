@@ -4,6 +4,7 @@ import {
   MetricsRegistry,
   type ServiceContext,
   silentLogger,
+  singleThread,
 } from "@cirque/core";
 import { describe, expect, it, vi } from "vitest";
 import { type Backend, LoadBalancer, RoundRobin, TcpHealthCheck } from "../src/index.ts";
@@ -85,6 +86,7 @@ class Fleet implements AsyncDisposable {
       logger: silentLogger,
       metrics: new MetricsRegistry(),
       configuration: createConfiguration(),
+      thread: singleThread(),
       shutdown: this.#shutdown.signal,
     };
   }

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import {
+  type AcceptedConnection,
   type ConnectionHandler,
-  type Endpoint,
   Http1ServerConnection,
   type Http1ServerHandler,
   type Http1ServerOptions,
@@ -69,7 +69,7 @@ export class HttpProxy<Ctx> implements ConnectionHandler, Http1ServerHandler {
     this.#environment = this.#createEnvironment(context.logger, context.metrics);
   }
 
-  handle(socket: Socket, _endpoint: Endpoint): void {
+  handle(socket: Socket, _accepted: AcceptedConnection): void {
     const connection = new Http1ServerConnection(socket, this.#serverOptions, this);
     this.#connections.add(connection);
     if (this.#draining) connection.drain();

@@ -4,7 +4,7 @@ import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createConfiguration, HttpPeer, MetricsRegistry, type ServiceContext } from "@cirque/core";
+import { createConfiguration, HttpPeer, MetricsRegistry, type ServiceContext, singleThread } from "@cirque/core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { httpProxyService } from "../src/index.ts";
 import { certificate, privateKey } from "./harness/backend-test-certificate.ts";
@@ -23,6 +23,7 @@ async function ask(
     logger,
     metrics: new MetricsRegistry(),
     configuration: createConfiguration(),
+    thread: singleThread(),
     shutdown: new AbortController().signal,
   };
   service.addTcp("127.0.0.1:0");

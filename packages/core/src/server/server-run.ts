@@ -4,6 +4,7 @@ import type { Logger } from "../observability/logger.ts";
 import type { MetricsRegistry } from "../observability/metrics-registry.ts";
 import type { ServiceHandle } from "../services/service-handle.ts";
 import { whenAborted } from "../services/when-aborted.ts";
+import { singleThread } from "../threads/single-thread.ts";
 import type { DaemonReport } from "./daemon-report.ts";
 import type { ExecutionPhase } from "./execution-phase.ts";
 import { becomeIdentity, findIdentity, type Identity } from "./identity.ts";
@@ -42,7 +43,7 @@ export class ServerRun {
   constructor(context: ServerRunContext) {
     this.#context = context;
     const { configuration, logger, metrics, services } = context;
-    this.#runner = new ServiceRunner(services, { configuration, logger, metrics });
+    this.#runner = new ServiceRunner(services, { configuration, logger, metrics, thread: singleThread() });
   }
 
   /** Resolves when everything has stopped; rejects when the start failed. Called once. */

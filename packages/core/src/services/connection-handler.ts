@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import type { Endpoint } from "../listeners/endpoint.ts";
+import type { AcceptedConnection } from "../listeners/accepted-connection.ts";
 import type { ServiceContext } from "./service.ts";
 
 /** What a listening service does with the connections it accepts: the protocol, such as HTTP. */
@@ -11,7 +11,7 @@ export interface ConnectionHandler {
    * side. From here on the handler owns it, its `error` event included. It must not throw; if it does, that one
    * connection is destroyed, logged and counted.
    */
-  handle(socket: Socket, endpoint: Endpoint): void;
+  handle(socket: Socket, accepted: AcceptedConnection): void;
   /**
    * Called once, when nothing is accepted any more: ends what is idle, finishes what is in flight, and resolves when no
    * connection is left. When `force` aborts, destroys those that are left.

@@ -13,7 +13,7 @@ describe("ListeningService", () => {
   it("gives connections of all its addresses to the handler, with their endpoint", async () => {
     const seen: string[] = [];
     const handler: ConnectionHandler = {
-      handle(socket, endpoint) {
+      handle(socket, { endpoint }) {
         seen.push(endpoint.address);
         socket.destroy();
       },

@@ -122,7 +122,7 @@ export class ListeningService<Handler extends ConnectionHandler = ConnectionHand
       };
       try {
         // The type says void, which an async function is assignable to; its rejection belongs here as well.
-        const result: unknown = handler.handle(socket, endpoint);
+        const result: unknown = handler.handle(socket, { endpoint });
         if (result instanceof Promise) result.catch(fail);
       } catch (error) {
         fail(error);

@@ -1,6 +1,7 @@
 import type { ServerConfiguration } from "../configuration/server-configuration.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { MetricsRegistry } from "../observability/metrics-registry.ts";
+import type { ThreadContext } from "../threads/thread-context.ts";
 
 /** What a service is given when it starts. */
 export interface ServiceContext {
@@ -8,13 +9,22 @@ export interface ServiceContext {
   readonly logger: Logger;
   readonly metrics: MetricsRegistry;
   readonly configuration: ServerConfiguration;
+  readonly thread: ThreadContext;
   /** Aborts when this service is told to stop, gracefully or at once, and also while it is still starting (`SVC-07`). */
   readonly shutdown: AbortSignal;
 }
 
+/** Where a service runs when the server has several threads. */
+export type ServicePlacement = "main" | "data";
+
 /** A part of a server with a life of its own (`SVC-01`): a listening service, a background task. */
 export interface Service {
   readonly name: string;
+  /**
+   * Where it runs when the server has several threads (`threads`): once, in the main thread, or in each data thread.
+   * Default: `"main"`.
+   */
+  readonly placement?: ServicePlacement;
   /**
    * Resolves when the service is ready: those that depend on it start then (`SVC-02`). A rejection makes the start of
    * the whole server fail. It has to settle soon after `context.shutdown` aborts.

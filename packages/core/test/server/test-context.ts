@@ -1,6 +1,7 @@
 import { createConfiguration } from "../../src/configuration/create-configuration.ts";
 import { MetricsRegistry } from "../../src/observability/metrics-registry.ts";
 import type { ServiceContext } from "../../src/services/service.ts";
+import { singleThread } from "../../src/threads/single-thread.ts";
 import { RecordingLogger } from "./recording-logger.ts";
 
 /** What a service is given, with everything at hand to look at. */
@@ -15,6 +16,7 @@ export function testContext(): TestContext {
     logger: new RecordingLogger(),
     metrics: new MetricsRegistry(),
     configuration: createConfiguration(),
+    thread: singleThread(),
     shutdown: controller.signal,
     controller,
   };
