@@ -20,7 +20,7 @@ export interface ConnectOptions {
  * Connects to a peer, and does the TLS handshake if it wants one.
  * @throws CirqueError, upstream, with the code of what went wrong (CONN-03).
  */
-export async function connect(peer: HttpPeer, options: ConnectOptions): Promise<net.Socket> {
+export async function connect(peer: HttpPeer, options: ConnectOptions = {}): Promise<net.Socket> {
   checkTlsName(peer);
   const { connectionTimeoutMs, totalConnectionTimeoutMs } = peer.options;
   const startedAt = performance.now();
