@@ -86,7 +86,7 @@ export class Connection {
    */
   write(data: Buffer | string): boolean {
     if (typeof data === "string") this.#hold(data);
-    else if (data.length <= JOIN_BYTES) this.#holdBetween("", data, "");
+    else if (data.length <= JOIN_BYTES) this.#holdPiece(data);
     else this.#writeLarge(data);
     return !this.full;
   }
@@ -176,6 +176,16 @@ export class Connection {
     this.#held += text;
     if (this.#held.length > JOIN_BYTES * 2) this.flush();
     else if (first) flushAtEndOfTurn(this);
+  }
+
+  /** A small piece alone is held as it is; only what comes to it in the same turn costs a copy. */
+  #holdPiece(data: Buffer): void {
+    if (this.#held !== "") {
+      this.#holdBetween("", data, "");
+      return;
+    }
+    this.#held = data;
+    flushAtEndOfTurn(this);
   }
 
   /** What is held, and a small piece of data between two texts, in one buffer: nearly always a whole response. */
