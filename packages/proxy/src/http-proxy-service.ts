@@ -1,6 +1,4 @@
-import { X509Certificate } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { CirqueError, ListeningService, type ServerConfiguration } from "@cirque/core";
+import { ListeningService, readTrustRoots, type ServerConfiguration } from "@cirque/core";
 import { HttpProxy, type HttpProxyOptions } from "./http-proxy.ts";
 import type { ProxyHttp } from "./proxy-http.ts";
 
@@ -30,29 +28,11 @@ export function httpProxyService<Ctx>(
     name,
     connector: {
       poolSize: configuration.upstreamKeepalivePoolSize,
-      ca: configuration.caFile === undefined ? undefined : trustRoots(configuration.caFile),
+      ca: configuration.caFile === undefined ? undefined : readTrustRoots(configuration.caFile),
       bindToIpv4: configuration.clientBindToIpv4,
       bindToIpv6: configuration.clientBindToIpv6,
       ...options.connector,
     },
   });
   return new ListeningService(name, proxy);
-}
-
-function trustRoots(file: string): string {
-  const text = readRoots(file);
-  try {
-    new X509Certificate(text);
-    return text;
-  } catch (error) {
-    throw CirqueError.because("InvalidCert", `${file} (key caFile) must hold certificates in PEM`, error);
-  }
-}
-
-function readRoots(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    throw CirqueError.because("FileReadError", `cannot read the trust roots in ${file} (key caFile)`, error);
-  }
 }

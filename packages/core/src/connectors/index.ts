@@ -3,3 +3,4 @@ export { ConnectionPool, type Poolable, type PoolLimits } from "./connection-poo
 export { HttpConnector, type HttpConnectorOptions } from "./http-connector.ts";
 export { DEFAULT_PEER_OPTIONS, HttpPeer, type PeerOptions, type ResolvedPeerOptions } from "./http-peer.ts";
 export { keylogWriter } from "./keylog.ts";
+export { readTrustRoots } from "./trust-roots.ts";
