@@ -33,6 +33,7 @@ export const errorCatalogue = {
   InvalidArgument: "A value given by the calling code is not acceptable",
   InvalidConfiguration: "The configuration is not valid",
   InvalidCommandLine: "The command line is not valid",
+  UpgradeError: "The running server could not be replaced by a new process",
   InternalError: "Something that should not happen did happen",
   UnknownError: "The cause is not known",
   Custom: "An error of the application, named in `custom`",
