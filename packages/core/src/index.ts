@@ -6,6 +6,7 @@ export * from "./errors/index.ts";
 export * from "./http1/index.ts";
 export * from "./listeners/index.ts";
 export * from "./observability/index.ts";
+export { withDefaults } from "./options/with-defaults.ts";
 export * from "./server/index.ts";
 export * from "./services/index.ts";
 export * from "./session/index.ts";
