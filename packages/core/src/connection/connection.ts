@@ -287,10 +287,10 @@ const CONNECTION = Symbol("connection");
  * For `net.connect`: reads go to the connection that is made of the socket, at small cost. Connections to origins are few,
  * and the same ones carry large responses again and again.
  */
-export const connectReadOptions: OnReadOpts = readOptions(onData, true);
+export const connectReadOptions: OnReadOpts = readOptions(onRead, true);
 
 /** Clients are many, and mostly idle. */
-const acceptReadOptions: OnReadOpts = readOptions(onData, false);
+const acceptReadOptions: OnReadOpts = readOptions(onRead, false);
 
 /** A connection that a server accepted; nothing has been read from it. */
 export function acceptedConnection(socket: Socket, listener: ConnectionListener): Connection {
@@ -308,6 +308,15 @@ function connectionOf(socket: Socket): Connection {
 
 function onData(this: Socket, chunk: Buffer): void {
   connectionOf(this).listener.onBytes(chunk);
+}
+
+/** What a socket reads whose reads do not pass through its stream. */
+function onRead(this: Socket, chunk: Buffer): boolean {
+  const connection = (this as Bound)[CONNECTION];
+  // Before a connection is made of it, while it speaks to a proxy on the way for one, it is a stream as any other.
+  if (connection === undefined) return this.push(chunk);
+  connection.listener.onBytes(chunk);
+  return true;
 }
 
 function onEnd(this: Socket): void {

@@ -11,10 +11,11 @@ const BUFFER_BYTES = 68 * 1024;
  *
  * All sockets of the thread read into one buffer, and a small read is copied out of it at once. A large read switches
  * its socket to buffers of its own, which are handed on without a copy.
+ * @param receive Takes what was read. With false, nothing more is read until the socket's stream asks for it.
  * @param keepsBuffer Whether a socket that has read much keeps a buffer of its own from there on, also while it is idle.
  * Otherwise it goes back to the common one when it reads little, and the next large read is copied once.
  */
-export function readOptions(receive: (this: Socket, chunk: Buffer) => void, keepsBuffer: boolean): OnReadOpts {
+export function readOptions(receive: (this: Socket, chunk: Buffer) => boolean, keepsBuffer: boolean): OnReadOpts {
   return {
     buffer: () => {
       if (!answering) return shared; // a new socket asks for its first buffer
@@ -26,11 +27,11 @@ export function readOptions(receive: (this: Socket, chunk: Buffer) => void, keep
       const read = buffer as Buffer; // what the function above returned
       const bulk = bytes >= BULK_BYTES;
       const own = read !== shared;
-      receive.call(this as Socket, bulk && own ? read.subarray(0, bytes) : copyOf(read, bytes));
+      const goOn = receive.call(this as Socket, bulk && own ? read.subarray(0, bytes) : copyOf(read, bytes));
       if (bulk) next = Buffer.allocUnsafeSlow(BUFFER_BYTES);
       else next = own && !keepsBuffer ? shared : undefined;
       answering = true;
-      return true;
+      return goOn;
     },
   };
 }

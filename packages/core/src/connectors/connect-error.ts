@@ -1,9 +1,9 @@
 import { CirqueError } from "../errors/cirque-error.ts";
 import type { ErrorCode } from "../errors/error-catalogue.ts";
-import type { HttpPeer } from "./http-peer.ts";
+import type { Peer } from "./peer.ts";
 
 /** What a failed connect means (CONN-03). Nothing was sent, so it can be tried again, elsewhere perhaps (ERRP-02). */
-export function connectError(peer: HttpPeer, cause: Error): CirqueError {
+export function connectError(peer: Peer, cause: Error): CirqueError {
   const system = (cause as NodeJS.ErrnoException).code ?? "";
   const code = CODES[system] ?? "ConnectError";
   // An error that stands for those of several addresses has no message of its own.
@@ -15,7 +15,7 @@ export function connectError(peer: HttpPeer, cause: Error): CirqueError {
 }
 
 /** What a failed TLS handshake means: a certificate that was refused is told from the rest. */
-export function tlsError(peer: HttpPeer, cause: Error): CirqueError {
+export function tlsError(peer: Peer, cause: Error): CirqueError {
   const system = (cause as NodeJS.ErrnoException).code ?? "";
   // An alert is what the peer thinks of us.
   const refused = /CERT|SELF_SIGNED|ALTNAME|UNABLE_TO|CRL|HOSTNAME|INVALID_CA/.test(system) && !/ALERT/.test(system);

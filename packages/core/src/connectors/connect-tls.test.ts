@@ -13,7 +13,8 @@ import type { Http1ClientSession } from "../http1/client-session.ts";
 import { type ConnectOptions, connect } from "./connect.ts";
 import { tlsError } from "./connect-error.ts";
 import { HttpConnector } from "./http-connector.ts";
-import { HttpPeer, type PeerOptions } from "./http-peer.ts";
+import { HttpPeer } from "./http-peer.ts";
+import type { PeerOptions } from "./peer-options.ts";
 
 let authority: TestAuthority;
 let forA: PemPair;

@@ -9,7 +9,8 @@ import { FakeClock } from "../../test/wire/fake-clock.ts";
 import { settled } from "../../test/wire/raw-peer.ts";
 import { type ConnectOptions, connect } from "./connect.ts";
 import { connectError } from "./connect-error.ts";
-import { HttpPeer, type PeerOptions } from "./http-peer.ts";
+import { HttpPeer } from "./http-peer.ts";
+import type { PeerOptions } from "./peer-options.ts";
 
 /** A server that accepts, and is closed at the end. */
 async function listening(

@@ -1,142 +1,231 @@
 import net from "node:net";
-import tls from "node:tls";
-import { connectReadOptions } from "../connection/connection.ts";
-import { CirqueError } from "../errors/cirque-error.ts";
-import { connectError, tlsError } from "./connect-error.ts";
-import { checkTlsName, type HttpPeer } from "./http-peer.ts";
+import type { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
+import { CirqueError, isCirqueError } from "../errors/cirque-error.ts";
+import { connectError } from "./connect-error.ts";
+import { type ConnectFacts, type ConnectTiming, rememberFacts } from "./connect-facts.ts";
+import { ConnectResponseReader, connectRequest } from "./connect-tunnel.ts";
+import { type DialOptions, dial } from "./dial.ts";
+import { type DnsCache, sharedDnsCache } from "./dns/dns-cache.ts";
+import { exchangeBytes } from "./exchange-bytes.ts";
+import { inTime } from "./in-time.ts";
+import type { NextHop } from "./next-hop.ts";
+import { checkTlsName, type Peer } from "./peer.ts";
+import { type SecureOptions, secureSocket } from "./secure-socket.ts";
+import { Socks5Reader, socks5Greeting } from "./socks5.ts";
+import { traceConnection } from "./trace-connection.ts";
 
 /** What holds for all connections of a connector. */
-export interface ConnectOptions {
-  /** Trust roots in PEM, in place of the built-in ones (CFG-12). */
-  readonly ca?: string | undefined;
-  /** Addresses to connect from, by the family of the peer, for a name IPv4 first; one at random (CFG-15, CFG-16). */
-  readonly bindToIpv4?: readonly string[];
-  readonly bindToIpv6?: readonly string[];
-  /** Takes TLS secrets, a line each, for debugging (CFG-20). */
-  readonly onKeylog?: ((line: Buffer) => void) | undefined;
+export interface ConnectOptions extends DialOptions, SecureOptions {
+  /** Who finds the addresses of names (CONN-07). Default: one `DnsCache` that all of the thread share. */
+  readonly dns?: DnsCache;
 }
 
 /**
- * Connects to a peer, and does the TLS handshake if it wants one.
- * @throws CirqueError, upstream, with the code of what went wrong (CONN-03).
+ * Connects to a peer: finds the addresses of its name, connects to the first that answers, makes the tunnel through the next
+ * hop, and does the TLS handshake, as far as the peer wants these.
+ *
+ * The socket stays half open when the other end ends. Nothing has been read from it: give it to a `Connection`, or use it
+ * as any other. What is known of its making tells `connectFactsOf`.
+ * @param signal Gives the attempt up.
+ * @throws CirqueError, upstream, with the code of what went wrong (CONN-03); nothing was sent to the peer. The signal's
+ * reason, if that is a CirqueError, when it is aborted.
  */
-export async function connect(peer: HttpPeer, options: ConnectOptions = {}): Promise<net.Socket> {
-  checkTlsName(peer);
-  const { connectionTimeoutMs, totalConnectionTimeoutMs } = peer.options;
-  const startedAt = performance.now();
-  const timeoutMs = Math.min(connectionTimeoutMs, totalConnectionTimeoutMs);
-  const socket = await opened(
-    started(peer, undefined, () => tcpSocket(peer, options)),
-    "connect",
-    peer,
-    timeoutMs,
-  );
-  if (!peer.options.tls) return socket;
-  const left = totalConnectionTimeoutMs - (performance.now() - startedAt);
-  const secured = started(peer, socket, () => tlsSocket(socket, peer, options));
-  return opened(secured, "secureConnect", peer, Math.max(1, Math.min(connectionTimeoutMs, left)));
+export async function connect(peer: Peer, options: ConnectOptions = {}, signal?: AbortSignal): Promise<net.Socket> {
+  const made = await established(peer, options, { signal, startedAt: performance.now(), wrapped: false });
+  const facts = factsOf(peer, made);
+  rememberFacts(made.socket, facts);
+  if (peer.options.tracer !== undefined) traceConnection(made.socket, peer.options.tracer, facts);
+  return made.socket;
 }
 
-/** What Node throws at once, it throws because of an option: a source address or a certificate that is none. */
-function started<T extends net.Socket>(peer: HttpPeer, transport: net.Socket | undefined, start: () => T): T {
+/** What holds for one connection, the hops on the way included. */
+interface Circumstances {
+  readonly signal: AbortSignal | undefined;
+  readonly startedAt: number;
+  /** Whether TLS is going to be spoken over it. */
+  readonly wrapped: boolean;
+}
+
+/** A connection, and how it came about. */
+interface Established {
+  /** A duplex stream of the user's own has not all of a socket's methods; those that have no meaning for it are not called. */
+  socket: net.Socket;
+  resolvedName: string | undefined;
+  readonly timing: Writable<ConnectTiming>;
+  nextHop?: NonNullable<ConnectFacts["nextHop"]>;
+}
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
+
+async function established(peer: Peer, options: ConnectOptions, how: Circumstances): Promise<Established> {
+  checkTlsName(peer);
+  const { nextHopPeer } = peer;
+  const { tls, nextHop } = peer.options;
+  const wrapped = how.wrapped || tls;
+  const made =
+    nextHop === undefined || nextHopPeer === undefined
+      ? await transport(peer, options, { ...how, wrapped })
+      : await throughNextHop(peer, nextHop, await established(nextHopPeer, options, { ...how, wrapped }), how);
+  if (tls) {
+    const startedAt = performance.now();
+    made.socket = await step(peer, how, "TLSHandshakeTimedout", (signal) =>
+      secureSocket(made.socket, peer, options, signal),
+    );
+    made.timing.tlsMs = performance.now() - startedAt;
+  }
+  made.timing.totalMs = performance.now() - how.startedAt;
+  return made;
+}
+
+/** The first leg: a TCP or Unix socket, or what the user's own function makes. */
+async function transport(peer: Peer, options: ConnectOptions, how: Circumstances): Promise<Established> {
+  const startedAt = performance.now();
+  let dnsMs: number | undefined;
+  let resolvedName: string | undefined;
+  const address = peer.socketAddress;
+  const socket = await step(peer, how, "ConnectTimedout", async (signal) => {
+    try {
+      if (peer.options.connect !== undefined) return checkedStream(await peer.options.connect(peer, signal));
+      if ("path" in address) return await dial(peer, undefined, how.wrapped, options, signal);
+      const family = net.isIP(address.host);
+      if (family !== 0) {
+        const target = { address: address.host, family: family === 6 ? 6 : 4 } as const;
+        return await dial(peer, [target], how.wrapped, options, signal);
+      }
+      resolvedName = address.host.toLowerCase();
+      const addresses = await (options.dns ?? sharedDnsCache()).lookup(resolvedName, signal);
+      dnsMs = performance.now() - startedAt;
+      return await dial(peer, addresses, how.wrapped, options, signal);
+    } catch (error) {
+      throw isCirqueError(error) ? error : connectError(peer, error as Error);
+    }
+  });
+  const transportMs = performance.now() - startedAt - (dnsMs ?? 0);
+  return { socket, resolvedName, timing: { dnsMs, transportMs, nextHopMs: undefined, tlsMs: undefined, totalMs: 0 } };
+}
+
+function checkedStream(stream: Duplex): net.Socket {
+  const isStream = typeof stream?.write === "function" && typeof stream.destroy === "function";
+  if (!isStream) throw new TypeError("the function `connect` of the peer returned no duplex stream");
+  // Whatever is called on it beyond the methods of a duplex stream is asked for first.
+  return stream as net.Socket;
+}
+
+/** The tunnel to the peer through a connection to the next hop. */
+async function throughNextHop(
+  peer: Peer,
+  nextHop: NextHop,
+  hop: Established,
+  how: Circumstances,
+): Promise<Established> {
+  const startedAt = performance.now();
+  const response = await step(peer, how, "ConnectTimedout", async (signal) => {
+    try {
+      return await askForTunnel(peer, nextHop, hop.socket, signal);
+    } catch (error) {
+      hop.socket.destroy();
+      if (isCirqueError(error)) throw error;
+      const { message } = error as Error;
+      throw CirqueError.upstream(
+        "ConnectProxyFailure",
+        `the proxy ${peer.nextHopPeer} made no tunnel to ${peer}: ${message}`,
+        {
+          cause: error,
+          retry: true,
+        },
+      );
+    }
+  });
+  const { timing } = hop;
+  timing.nextHopMs = (timing.nextHopMs ?? 0) + (timing.tlsMs ?? 0) + performance.now() - startedAt;
+  timing.tlsMs = undefined;
+  hop.nextHop = response;
+  return hop;
+}
+
+async function askForTunnel(
+  peer: Peer,
+  nextHop: NextHop,
+  socket: Duplex,
+  signal: AbortSignal,
+): Promise<NonNullable<ConnectFacts["nextHop"]>> {
+  const target = peer.socketAddress;
+  const proxy = String(peer.nextHopPeer);
+  if ("path" in target) {
+    throw CirqueError.internal("InvalidArgument", `${peer} is a Unix socket, which no proxy can connect to`);
+  }
+  if (nextHop.protocol === "socks5") {
+    await exchangeBytes(socket, socks5Greeting(nextHop), new Socks5Reader(proxy, target, nextHop), signal);
+    return { response: undefined, userData: undefined };
+  }
+  const response = await exchangeBytes(
+    socket,
+    connectRequest(target, nextHop),
+    new ConnectResponseReader(proxy),
+    signal,
+  );
+  return { response, userData: callHook(peer, "nextHop.onResponse", () => nextHop.onResponse?.(response)) };
+}
+
+/** One step of connecting, with the time that it may take. */
+function step<T>(
+  peer: Peer,
+  how: Circumstances,
+  code: "ConnectTimedout" | "TLSHandshakeTimedout",
+  run: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const { connectionTimeoutMs, totalConnectionTimeoutMs } = peer.options;
+  const left = totalConnectionTimeoutMs - (performance.now() - how.startedAt);
+  const ms = Math.max(1, Math.min(connectionTimeoutMs, left));
+  const late = (): CirqueError =>
+    CirqueError.upstream(code, `${peer} was not there after ${Math.round(ms)} ms`, {
+      retry: true,
+      context: { peer: peer.address },
+    });
+  return inTime(ms, late, how.signal, (reason) => givenUp(peer, reason), run);
+}
+
+function givenUp(peer: Peer, reason: unknown): CirqueError {
+  if (isCirqueError(reason)) return reason;
+  return CirqueError.internal("ConnectError", `connecting to ${peer} was given up`, { cause: reason });
+}
+
+function factsOf(peer: Peer, { socket, resolvedName, timing, nextHop }: Established): ConnectFacts {
+  const { remoteAddress, remotePort, localAddress, localPort } = socket;
+  return {
+    peer: peer.address,
+    remoteAddress,
+    remotePort,
+    localAddress,
+    localPort,
+    resolvedName,
+    timing,
+    nextHop,
+    tls: peer.options.tls ? tlsFacts(peer, socket as TLSSocket) : undefined,
+  };
+}
+
+function tlsFacts(peer: Peer, socket: TLSSocket): ConnectFacts["tls"] {
   try {
-    return start();
-  } catch (cause) {
-    transport?.destroy();
-    const message = cause instanceof Error ? cause.message : String(cause);
-    throw CirqueError.internal("InvalidArgument", `${peer} has an option that cannot be used: ${message}`, { cause });
+    return {
+      protocol: socket.getProtocol(),
+      cipher: socket.getCipher().standardName,
+      alpn: socket.alpnProtocol,
+      userData: callHook(peer, "onTlsHandshake", () => peer.options.onTlsHandshake?.(socket)),
+    };
+  } catch (error) {
+    socket.destroy();
+    throw error;
   }
 }
 
-function tcpSocket(peer: HttpPeer, options: ConnectOptions): net.Socket {
-  const address = peer.socketAddress;
-  // A TLS socket reads its transport by itself.
-  const common = { allowHalfOpen: true, ...(!peer.options.tls && { onread: connectReadOptions }) };
-  if ("path" in address) return net.connect({ path: address.path, ...common });
-  const localAddress = peer.options.localAddress ?? sourceAddress(address.host, options);
-  const { localPort, tcpKeepaliveMs } = peer.options;
-  return net.connect({
-    host: address.host,
-    port: address.port,
-    noDelay: true,
-    ...common,
-    // Of a name's addresses, only those of the same family can be reached from it.
-    ...(localAddress !== undefined && { localAddress, family: net.isIP(localAddress) }),
-    ...(localPort !== undefined && { localPort }),
-    ...(tcpKeepaliveMs !== undefined && { keepAlive: true, keepAliveInitialDelay: tcpKeepaliveMs }),
-  });
-}
-
-function tlsSocket(socket: net.Socket, peer: HttpPeer, options: ConnectOptions): tls.TLSSocket {
-  const { verifyCert, verifyHostname, alternativeName, clientCertificate } = peer.options;
-  const ca = peer.options.ca ?? options.ca;
-  const host = "host" in peer.socketAddress ? peer.socketAddress.host : "";
-  const secured = tls.connect({
-    socket,
-    // Without SNI, the address itself is what the certificate has to be for.
-    host: peer.sni ?? host,
-    // An IP address is verified, but not asked for (RFC 6066, 3).
-    ...(peer.sni !== undefined && net.isIP(peer.sni) === 0 && { servername: peer.sni }),
-    ALPNProtocols: ["http/1.1"],
-    rejectUnauthorized: verifyCert,
-    ...(ca !== undefined && { ca }),
-    ...(clientCertificate !== undefined && { cert: clientCertificate.cert, key: clientCertificate.key }),
-    checkServerIdentity: (name, certificate) => {
-      if (!verifyHostname) return undefined;
-      const wrong = tls.checkServerIdentity(peer.sni ?? name, certificate);
-      if (wrong === undefined || alternativeName === undefined) return wrong;
-      return tls.checkServerIdentity(alternativeName, certificate);
-    },
-  });
-  if (options.onKeylog !== undefined) secured.on("keylog", options.onKeylog);
-  return secured;
-}
-
-/** Waits until the socket is usable, at most `timeoutMs`; a socket that is not is destroyed. */
-function opened(
-  socket: net.Socket,
-  event: "connect" | "secureConnect",
-  peer: HttpPeer,
-  timeoutMs: number,
-): Promise<net.Socket> {
-  return new Promise((resolve, reject) => {
-    const settle = (error?: CirqueError): void => {
-      clearTimeout(timer);
-      socket.off(event, onOpen);
-      socket.off("close", onClose);
-      // Errors that come later belong to whoever takes the socket over; until then they must not be unhandled.
-      if (error === undefined) {
-        socket.off("error", onError);
-        resolve(socket);
-      } else {
-        socket.destroy();
-        reject(error);
-      }
-    };
-    const onOpen = (): void => settle();
-    const onError = (error: Error): void =>
-      settle(event === "connect" ? connectError(peer, error) : tlsError(peer, error));
-    const onClose = (): void => onError(new Error("the peer closed the connection"));
-    const timer =
-      timeoutMs < 2 ** 31 - 1
-        ? setTimeout(
-            () => {
-              const code = event === "connect" ? "ConnectTimedout" : "TLSHandshakeTimedout";
-              settle(
-                CirqueError.upstream(code, `${peer} was not there after ${Math.round(timeoutMs)} ms`, { retry: true }),
-              );
-            },
-            Math.max(1, timeoutMs),
-          )
-        : undefined;
-    socket.on(event, onOpen);
-    socket.on("error", onError);
-    socket.on("close", onClose);
-  });
-}
-
-function sourceAddress(host: string, { bindToIpv4 = [], bindToIpv6 = [] }: ConnectOptions): string | undefined {
-  const family = net.isIP(host) || (bindToIpv4.length > 0 ? 4 : 6);
-  const addresses = family === 4 ? bindToIpv4 : bindToIpv6;
-  return addresses[Math.floor(Math.random() * addresses.length)];
+/** A hook that throws fails the one connection that it was called for. */
+function callHook(peer: Peer, name: string, hook: () => unknown): unknown {
+  try {
+    return hook();
+  } catch (cause) {
+    if (isCirqueError(cause)) throw cause;
+    throw CirqueError.internal("InternalError", `the hook ${name} of ${peer} failed: ${String(cause)}`, { cause });
+  }
 }

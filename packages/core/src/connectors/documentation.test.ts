@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { DEFAULT_PEER_OPTIONS, HttpPeer, type PeerOptions } from "./http-peer.ts";
+import { HttpPeer } from "./http-peer.ts";
+import { DEFAULT_PEER_OPTIONS, type PeerOptions } from "./peer-options.ts";
 
 const page = readFileSync(new URL("../../../../docs/guide/peers-and-pooling.md", import.meta.url), "utf8");
 
@@ -11,9 +12,19 @@ const names: Record<keyof PeerOptions, true> = {
   readTimeoutMs: true,
   writeTimeoutMs: true,
   idleTimeoutMs: true,
+  maxConnections: true,
+  maxPendingRequests: true,
+  pendingTimeoutMs: true,
   localAddress: true,
   localPort: true,
+  localPortRange: true,
+  localAddressFallback: true,
   tcpKeepaliveMs: true,
+  tcpKeepaliveIntervalMs: true,
+  tcpKeepaliveCount: true,
+  dscp: true,
+  nextHop: true,
+  connect: true,
   tls: true,
   sni: true,
   verifyCert: true,
@@ -21,7 +32,12 @@ const names: Record<keyof PeerOptions, true> = {
   alternativeName: true,
   ca: true,
   clientCertificate: true,
+  alpn: true,
+  curves: true,
   groupKey: true,
+  tracer: true,
+  onSocket: true,
+  onTlsHandshake: true,
 };
 
 /** The cells of the row that describes an option. */

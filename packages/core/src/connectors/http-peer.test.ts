@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { checkTlsName, DEFAULT_PEER_OPTIONS, HttpPeer, type PeerOptions } from "./http-peer.ts";
+import { HttpPeer } from "./http-peer.ts";
+import { checkTlsName } from "./peer.ts";
+import { DEFAULT_PEER_OPTIONS, type PeerOptions } from "./peer-options.ts";
 
 const address = "10.0.0.1:443";
 
@@ -41,6 +43,10 @@ describe("HttpPeer", () => {
       readTimeoutMs: 60_000,
       writeTimeoutMs: 60_000,
       idleTimeoutMs: 60_000,
+      maxConnections: Number.POSITIVE_INFINITY,
+      maxPendingRequests: 1_024,
+      pendingTimeoutMs: 5_000,
+      localAddressFallback: false,
       tls: false,
       verifyCert: true,
       verifyHostname: true,

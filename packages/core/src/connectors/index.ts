@@ -1,6 +1,19 @@
 export { type ConnectOptions, connect } from "./connect.ts";
+export { type ConnectFacts, type ConnectTiming, connectFactsOf } from "./connect-facts.ts";
 export { ConnectionPool, type Poolable, type PoolLimits } from "./connection-pool.ts";
+export type { DialOptions } from "./dial.ts";
+export * from "./dns/index.ts";
 export { HttpConnector, type HttpConnectorOptions } from "./http-connector.ts";
-export { DEFAULT_PEER_OPTIONS, HttpPeer, type PeerOptions, type ResolvedPeerOptions } from "./http-peer.ts";
+export { HttpPeer } from "./http-peer.ts";
 export { keylogWriter } from "./keylog.ts";
+export type { NextHop } from "./next-hop.ts";
+export type { SourceAddresses } from "./open-socket.ts";
+export { Peer } from "./peer.ts";
+export {
+  type ConnectionTracer,
+  DEFAULT_PEER_OPTIONS,
+  type PeerOptions,
+  type ResolvedPeerOptions,
+} from "./peer-options.ts";
+export type { SecureOptions } from "./secure-socket.ts";
 export { readTrustRoots } from "./trust-roots.ts";
