@@ -40,16 +40,6 @@ export function completeConfiguration(
   return Object.freeze({ ...Object.fromEntries(entries), userSettings: Object.freeze({ ...userSettings }) });
 }
 
-/** Values that are accepted but do nothing in this version. */
-export function withoutEffect(configuration: ServerConfiguration): { readonly key: string; readonly reason: string }[] {
-  const { threads } = configuration;
-  const found = [];
-  if (threads > 1) {
-    found.push({ key: "threads", reason: `this version serves everything in one thread; ${threads} has no effect` });
-  }
-  return found;
-}
-
 function describeProblem(
   name: string,
   value: unknown,

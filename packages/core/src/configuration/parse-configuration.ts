@@ -11,7 +11,7 @@ import {
 } from "yaml";
 import { ConfigurationError, type ConfigurationProblem, describeValue, formatProblem } from "./configuration-error.ts";
 import { type ConfigurationKey, checkValue, configurationKeys, storedValue } from "./configuration-keys.ts";
-import { completeConfiguration, withoutEffect } from "./create-configuration.ts";
+import { completeConfiguration } from "./create-configuration.ts";
 import { nearestKey } from "./near-miss.ts";
 import type { ServerConfiguration } from "./server-configuration.ts";
 
@@ -62,7 +62,6 @@ class Reader {
     if (this.#problems.length === 0) this.#readTop(document);
     if (this.#problems.length > 0) throw new ConfigurationError(this.#problems);
     const configuration = completeConfiguration(this.#values, Object.fromEntries(this.#userSettings));
-    this.#warnWhereWithoutEffect(document, configuration);
     return { configuration, warnings: this.#warnings.slice(0, mostWarnings) };
   }
 
@@ -136,14 +135,6 @@ class Reader {
       const reason = error instanceof Error ? error.message : String(error);
       this.#problem(position, key, yamlReason(reason));
       return undefined;
-    }
-  }
-
-  #warnWhereWithoutEffect(document: Document.Parsed, configuration: ServerConfiguration): void {
-    for (const { key, reason } of withoutEffect(configuration)) {
-      const written = this.#writtenAs.get(key) ?? key;
-      const node = isMap(document.contents) ? document.contents.get(written, true) : undefined;
-      this.#warn(startOf(node), written, reason);
     }
   }
 

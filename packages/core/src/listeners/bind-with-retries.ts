@@ -11,11 +11,11 @@ export interface BindRetryOptions {
 }
 
 /** Calls `bind` again while it fails because the address is in use (`LST-06`). */
-export async function bindWithRetries(
+export async function bindWithRetries<T>(
   address: string,
   { retries, intervalMs, signal, onRetry }: BindRetryOptions,
-  bind: () => Promise<void>,
-): Promise<void> {
+  bind: () => Promise<T>,
+): Promise<T> {
   for (let attempt = 0; ; attempt++) {
     if (signal.aborted) throw stopped(address);
     try {

@@ -4,6 +4,7 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { singleThread } from "../threads/single-thread.ts";
 import { Listener, type ListenerEvents } from "./listener.ts";
 
 const never = new AbortController().signal;
@@ -103,7 +104,7 @@ describe("Listener", () => {
       retries.push(attempt);
       if (attempt === 3) taken.close();
     };
-    await listener.bind({ ...ignoredEvents, retry }, never);
+    await listener.bind({ ...ignoredEvents, retry }, singleThread(), never);
     expect(retries.slice(0, 3)).toEqual([1, 2, 3]);
     expect(listener.boundAddress).toBe(listener.endpoint.address);
   });
@@ -112,7 +113,11 @@ describe("Listener", () => {
     const taken = await occupied();
     const retries: number[] = [];
     const listener = Listener.tcp(addressOf(taken), { bindRetries: 2, bindRetryIntervalMs: 1 });
-    const binding = listener.bind({ ...ignoredEvents, retry: (_error, attempt) => retries.push(attempt) }, never);
+    const binding = listener.bind(
+      { ...ignoredEvents, retry: (_error, attempt) => retries.push(attempt) },
+      singleThread(),
+      never,
+    );
     await expect(binding).rejects.toMatchObject({
       code: "BindError",
       message: `cannot listen on ${addressOf(taken)}: the address is in use; stop the program that listens there, or choose another`,
@@ -126,7 +131,11 @@ describe("Listener", () => {
     const taken = await occupied();
     const controller = new AbortController();
     const listener = Listener.tcp(addressOf(taken), { bindRetryIntervalMs: 1_000_000 });
-    const binding = listener.bind({ ...ignoredEvents, retry: () => controller.abort() }, controller.signal);
+    const binding = listener.bind(
+      { ...ignoredEvents, retry: () => controller.abort() },
+      singleThread(),
+      controller.signal,
+    );
     await expect(binding).rejects.toThrow(`cannot listen on ${addressOf(taken)}: the server was stopped`);
     taken.close();
   });
@@ -210,7 +219,7 @@ const ignoredEvents: ListenerEvents = { connection: () => {}, acceptError: () =>
 async function bound(listener: Listener): Promise<{ listener: Listener; sockets: Socket[] }> {
   const sockets: Socket[] = [];
   opened.push(listener);
-  await listener.bind({ ...ignoredEvents, connection: (socket) => sockets.push(socket) }, never);
+  await listener.bind({ ...ignoredEvents, connection: (socket) => sockets.push(socket) }, singleThread(), never);
   return { listener, sockets };
 }
 

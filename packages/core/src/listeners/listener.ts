@@ -1,15 +1,17 @@
-import { chmodSync } from "node:fs";
-import { type AddressInfo, createServer, type ListenOptions, type Server, type Socket } from "node:net";
+import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
 import {
   formatSocketAddress,
   isUnixAddress,
   parseSocketAddress,
   type SocketAddress,
 } from "../address/socket-address.ts";
+import type { ListeningSockets } from "../threads/listening-sockets.ts";
+import type { ThreadContext } from "../threads/thread-context.ts";
 import type { TcpListenerOptions, UnixListenerOptions } from "./bind-options.ts";
 import { bindError, bindWithRetries } from "./bind-with-retries.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { removeStaleSocket } from "./stale-socket.ts";
+import { boundAddressOf, descriptorOf, listening } from "./listening-server.ts";
+import { UnixSocketFile } from "./unix-socket-file.ts";
 
 /** What a listener tells about. */
 export interface ListenerEvents {
@@ -21,12 +23,19 @@ export interface ListenerEvents {
   retry(error: Error, attempt: number): void;
 }
 
-/** A socket that accepts connections at one address. */
+/**
+ * What accepts connections at one address, in one thread. Usually one socket; more when the process before this one had
+ * more threads, and their sockets were inherited.
+ */
 export class Listener {
   readonly endpoint: Endpoint;
   readonly #address: SocketAddress;
   readonly #options: TcpListenerOptions & UnixListenerOptions;
-  #server: Server | undefined;
+  readonly #servers: Server[] = [];
+  readonly #withdrawals: (() => void)[] = [];
+  #boundAddress: string | undefined;
+  #sockets: ListeningSockets | undefined;
+  #file: UnixSocketFile | undefined;
 
   private constructor(address: SocketAddress, options: TcpListenerOptions & UnixListenerOptions) {
     this.#address = address;
@@ -51,42 +60,140 @@ export class Listener {
 
   /** Where connections arrive: as configured, with the port that the system chose. Undefined unless bound. */
   get boundAddress(): string | undefined {
-    const bound = this.#server?.address();
-    if (bound === null || bound === undefined) return undefined;
-    return typeof bound === "string" ? `unix:${bound}` : formatSocketAddress(hostAndPort(bound));
+    return this.#boundAddress;
   }
 
   /** How many accepted connections are open. */
-  connectionCount(): Promise<number> {
-    return new Promise((resolve, reject) => {
-      if (!this.#server) return resolve(0);
-      this.#server.getConnections((error, count) => (error ? reject(error) : resolve(count)));
-    });
+  async connectionCount(): Promise<number> {
+    const counts = await Promise.all(this.#servers.map(connectionsOf));
+    return counts.reduce((sum, count) => sum + count, 0);
   }
 
   /**
-   * Binds the address and accepts connections.
+   * Makes sure that the data threads will be able to bind the address: called in the main thread, which does not. The
+   * function returned is called when they have.
+   *
+   * @throws CirqueError like {@link bind}.
+   */
+  async reserve(
+    events: Pick<ListenerEvents, "retry">,
+    sockets: ListeningSockets,
+    signal: AbortSignal,
+  ): Promise<Release> {
+    const { kind, address } = this.endpoint;
+    if (isUnixAddress(this.#address) || sockets.inherits(kind, address)) return () => {};
+    if (this.#address.port !== 0) {
+      await this.#assertFree(events, signal);
+      return () => {};
+    }
+    const holder = await this.#tryToListen(events, signal, () => this.#listenOptions(this.#address, true));
+    sockets.assign(kind, address, boundAddressOf(holder));
+    return () => holder.close();
+  }
+
+  /**
+   * Takes the sockets over that were inherited for the address, or else binds it, and accepts connections. A Unix socket
+   * has no way to be shared by threads: the first one serves it, and in the others nothing happens.
    *
    * @throws CirqueError `BindError` when that is not possible, when the address stays in use, or `signal` aborts.
    */
-  async bind(events: ListenerEvents, signal: AbortSignal): Promise<void> {
-    const { bindRetries: retries = 30, bindRetryIntervalMs: intervalMs = 1_000 } = this.#options;
-    await bindWithRetries(this.endpoint.address, { retries, intervalMs, signal, onRetry: events.retry }, async () => {
-      if (isUnixAddress(this.#address)) await removeStaleSocket(this.#address.path);
-      this.#server = await listen(this.#createServer(events), this.#listenOptions());
-    });
-    this.#server?.on("error", events.acceptError);
-    this.#applyMode();
+  async bind(events: ListenerEvents, { index, sockets }: BindingThread, signal: AbortSignal): Promise<void> {
+    this.#sockets = sockets;
+    const { kind, address } = this.endpoint;
+    const inherited = sockets.take(kind, address);
+    for (const fd of inherited) {
+      const server = await this.#tryToListen(events, signal, () => ({ fd, backlog: this.#backlog }));
+      this.#serve(server, events);
+    }
+    if (isUnixAddress(this.#address))
+      await this.#bindPath(this.#address.path, inherited.length > 0, index, events, signal);
+    else if (inherited.length === 0) await this.#bindPort(index, sockets, events, signal);
   }
 
-  /** Accepts nothing more. Connections that were accepted live on. The file of a Unix socket goes. */
+  /**
+   * Accepts nothing more. Connections that were accepted live on. The file of a Unix socket goes, unless the next process
+   * has taken it over.
+   */
   close(): void {
-    this.#server?.close();
+    for (const withdraw of this.#withdrawals.splice(0)) withdraw();
+    for (const server of this.#servers) server.close();
+    if (!this.#sockets?.handedOver) this.#file?.remove();
+    this.#boundAddress = undefined;
   }
 
-  #createServer({ connection }: ListenerEvents): Server {
+  get #backlog(): number {
+    return this.#options.backlog ?? 65_535;
+  }
+
+  async #bindPort(
+    index: number,
+    sockets: ListeningSockets,
+    events: ListenerEvents,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { kind, address } = this.endpoint;
+    const target = parseSocketAddress(sockets.resolve(kind, address), { allowPortZero: true });
+    // With reusePort, a stranger's socket would not be in the way, and take a part of the connections.
+    const mayBeTaken = sockets.shared && index === 0 && "port" in target && target.port !== 0;
+    if (mayBeTaken) await this.#assertFree(events, signal);
+    const options = (): ListenOptions => this.#listenOptions(target, sockets.shared);
+    this.#serve(await this.#tryToListen(events, signal, options), events);
+  }
+
+  async #bindPath(
+    path: string,
+    inherited: boolean,
+    index: number,
+    events: ListenerEvents,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (inherited) {
+      this.#file = UnixSocketFile.inherited(path, this.#options.mode);
+      return;
+    }
+    if (index > 1) return;
+    const file = new UnixSocketFile(path, this.#options.mode);
+    const server = await this.#tryToListen(events, signal, async () => {
+      await file.prepare();
+      return { path: file.temporaryPath, backlog: this.#backlog };
+    });
+    try {
+      file.publish();
+    } catch (error) {
+      server.close();
+      throw bindError(this.endpoint.address, error);
+    }
+    this.#file = file;
+    this.#serve(server, events);
+  }
+
+  /** Binds the address for a moment as if nobody shared it. */
+  async #assertFree(events: Pick<ListenerEvents, "retry">, signal: AbortSignal): Promise<void> {
+    if (this.#options.reusePort) return;
+    const probe = await this.#tryToListen(events, signal, () => this.#listenOptions(this.#address, false));
+    probe.close();
+  }
+
+  async #tryToListen(
+    events: Pick<ListenerEvents, "retry">,
+    signal: AbortSignal,
+    options: () => ListenOptions | Promise<ListenOptions>,
+  ): Promise<Server> {
+    const { bindRetries: retries = 30, bindRetryIntervalMs: intervalMs = 1_000 } = this.#options;
+    return bindWithRetries(this.endpoint.address, { retries, intervalMs, signal, onRetry: events.retry }, async () =>
+      listening(createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }), await options()),
+    );
+  }
+
+  #listenOptions(address: SocketAddress, shared: boolean): ListenOptions {
+    const { ipv6Only = false, reusePort = false } = this.#options;
+    return { ...address, backlog: this.#backlog, ipv6Only, reusePort: shared || reusePort, exclusive: true };
+  }
+
+  #serve(server: Server, events: ListenerEvents): void {
+    const { kind, address } = this.endpoint;
     const { keepAlive } = this.#options;
-    const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true });
+    const { connection } = events;
     server.on(
       "connection",
       keepAlive
@@ -96,36 +203,23 @@ export class Listener {
           }
         : connection,
     );
-    return server;
-  }
-
-  #listenOptions(): ListenOptions {
-    const { backlog = 65_535, ipv6Only = false, reusePort = false } = this.#options;
-    if (isUnixAddress(this.#address)) return { path: this.#address.path, backlog };
-    return { ...this.#address, backlog, ipv6Only, reusePort, exclusive: true };
-  }
-
-  #applyMode(): void {
-    if (!isUnixAddress(this.#address)) return;
-    try {
-      chmodSync(this.#address.path, this.#options.mode ?? 0o666);
-    } catch (error) {
-      this.close();
-      throw bindError(this.endpoint.address, error);
-    }
+    server.on("error", events.acceptError);
+    this.#servers.push(server);
+    const boundAddress = kind === "unix" ? address : boundAddressOf(server);
+    this.#boundAddress ??= boundAddress;
+    const descriptor = descriptorOf(server);
+    if (descriptor === undefined || !this.#sockets) return;
+    this.#withdrawals.push(this.#sockets.offer({ kind, address, boundAddress, descriptor }));
   }
 }
 
-function hostAndPort({ address, port }: AddressInfo): SocketAddress {
-  return { host: address, port };
-}
+/** Lets go of what was reserved. */
+export type Release = () => void;
 
-function listen(server: Server, options: ListenOptions): Promise<Server> {
-  const { promise, resolve, reject } = Promise.withResolvers<Server>();
-  server.once("error", reject);
-  server.listen(options, () => {
-    server.off("error", reject);
-    resolve(server);
+type BindingThread = Pick<ThreadContext, "index" | "sockets">;
+
+function connectionsOf(server: Server): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.getConnections((error, count) => (error ? reject(error) : resolve(count)));
   });
-  return promise;
 }

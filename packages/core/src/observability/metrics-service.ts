@@ -16,7 +16,7 @@ import type { MetricsRegistry } from "./metrics-registry.ts";
  * server.addService(metricsService().addTcp("127.0.0.1:9090"));
  */
 export function metricsService(registry?: MetricsRegistry): ListeningService {
-  return new ListeningService("metrics", new MetricsConnections(registry));
+  return new ListeningService("metrics", new MetricsConnections(registry), { placement: "main" });
 }
 
 class MetricsConnections implements ConnectionHandler {

@@ -9,7 +9,7 @@ export interface CommandLine {
   readonly daemon: boolean;
   /** `-t`, `--test`: check the configuration and exit (`CLI-03`). */
   readonly test: boolean;
-  /** `-u`, `--upgrade`: take over from a running server (`CLI-01`). */
+  /** `-u`, `--upgrade`: have the running server replace itself by a new process (`CLI-01`). */
   readonly upgrade: boolean;
   /** `-h`, `--help` (`CLI-06`). */
   readonly help: boolean;
@@ -64,12 +64,15 @@ Options:
   -c, --conf FILE  read the configuration from this YAML file
   -d, --daemon     run in the background, also when the file says daemon: false
   -t, --test       check the configuration, say what is wrong with it, and exit
-  -u, --upgrade    take over from the running server (not in this version)
+  -u, --upgrade    have the running server, which its pid file names, replace itself by a new process
   -h, --help       show this text and exit
 
 Signals:
   SIGTERM          finish what is in flight, at most for gracePeriodMs, and exit
   SIGINT           drop everything and exit
   a second one     drop what is left and exit
+  SIGHUP           read the configuration again; one that is wrong changes nothing
+  SIGUSR1          open the log files again
+  SIGUSR2, SIGQUIT start the new process of an upgrade, and exit when it serves
 `;
 }

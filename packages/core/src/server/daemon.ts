@@ -1,13 +1,7 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { openSync } from "node:fs";
-import { createInterface } from "node:readline";
-import type { Readable } from "node:stream";
 import type { ServerConfiguration } from "../configuration/server-configuration.ts";
 import { CirqueError } from "../errors/cirque-error.ts";
-import { daemonReportVariable } from "./daemon-report.ts";
-
-/** The descriptor of the pipe on which the daemon reports. */
-const reportDescriptor = 3;
+import { Launch } from "./launch.ts";
 
 /**
  * Starts this program again, with the same arguments, in a session of its own, and waits for its report: that it serves
@@ -18,25 +12,20 @@ const reportDescriptor = 3;
  * @throws CirqueError `InternalError` with the reason of the daemon when it fails or ends, or does not report in time.
  */
 export async function startDaemon(configuration: ServerConfiguration): Promise<void> {
-  const child = spawnDaemon(configuration);
-  const awaited = configuration.daemonWaitForReady ? "ready" : "started";
-  const stopForwarding = forwardSignals(child);
+  const { errorLog, daemonWaitForReady, daemonReadyTimeoutMs } = configuration;
+  const log = errorLog === undefined ? undefined : openLog(errorLog);
+  const daemon = new Launch({
+    name: "the daemon",
+    stdio: ["ignore", log === undefined ? "inherit" : "ignore", log ?? "inherit"],
+    detached: true,
+  });
+  const stopForwarding = forwardSignals(daemon);
   try {
-    await reported(child, awaited, configuration.daemonReadyTimeoutMs);
+    await daemon.reported(daemonWaitForReady ? "ready" : "started", daemonReadyTimeoutMs);
   } finally {
     stopForwarding();
-    child.stdio[reportDescriptor]?.destroy();
-    child.unref();
+    daemon.release();
   }
-}
-
-function spawnDaemon({ errorLog }: ServerConfiguration): ChildProcess {
-  const log = errorLog === undefined ? undefined : openLog(errorLog);
-  return spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
-    detached: true,
-    env: { ...process.env, [daemonReportVariable]: String(reportDescriptor) },
-    stdio: ["ignore", log === undefined ? "inherit" : "ignore", log ?? "inherit", "pipe"],
-  });
 }
 
 function openLog(file: string): number {
@@ -48,40 +37,13 @@ function openLog(file: string): number {
 }
 
 /** Whoever interrupts the command that starts the daemon wants no daemon. */
-function forwardSignals(child: ChildProcess): () => void {
+function forwardSignals(daemon: Launch): () => void {
   const signals = ["SIGINT", "SIGTERM"] as const;
   const forward = (signal: NodeJS.Signals): void => {
-    child.kill(signal);
+    daemon.process.kill(signal);
   };
   for (const signal of signals) process.on(signal, forward);
   return () => {
     for (const signal of signals) process.off(signal, forward);
   };
-}
-
-async function reported(child: ChildProcess, awaited: "started" | "ready", timeoutMs: number): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const fail = (reason: string, cause?: unknown): void => {
-    reject(CirqueError.internal("InternalError", `the daemon did not start: ${reason}`, { cause }));
-  };
-  const timer = setTimeout(() => {
-    child.kill("SIGTERM");
-    fail(`it was not ${awaited} within ${timeoutMs} ms`);
-  }, timeoutMs);
-  child.once("error", (error) => fail(error.message, error));
-  // "close" comes after the last line of the pipe, "exit" may come before it.
-  child.once("close", (code, signal) => fail(signal === null ? `it exited with code ${code}` : `${signal} ended it`));
-  // The stdio of spawnDaemon has a pipe there.
-  const lines = createInterface({ input: child.stdio[reportDescriptor] as Readable });
-  lines.on("line", (line) => {
-    const [event, ...text] = line.split(" ");
-    if (event === "failed") fail(String(JSON.parse(text.join(" "))));
-    else if (event === awaited) resolve();
-  });
-  try {
-    await promise;
-  } finally {
-    clearTimeout(timer);
-    lines.close();
-  }
 }

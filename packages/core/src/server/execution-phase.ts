@@ -4,6 +4,8 @@ export type ExecutionPhase =
   | "Bootstrap"
   | "BootstrapComplete"
   | "Running"
+  | "GracefulUpgradeTransferringFds"
+  | "GracefulUpgradeCloseTimeout"
   | "GracefulTerminate"
   | "ShutdownStarted"
   | "ShutdownGracePeriod"

@@ -4,46 +4,86 @@ import type { Logger } from "../observability/logger.ts";
 import type { MetricsRegistry } from "../observability/metrics-registry.ts";
 import type { ServiceHandle } from "../services/service-handle.ts";
 import { whenAborted } from "../services/when-aborted.ts";
-import { singleThread } from "../threads/single-thread.ts";
-import type { DaemonReport } from "./daemon-report.ts";
+import { DataThreads } from "../threads/data-threads.ts";
+import type { ServiceSocket } from "../threads/listening-sockets.ts";
+import { PublishedValues } from "../threads/published-values.ts";
+import { belongsTo, SocketTable } from "../threads/socket-table.ts";
+import type { ThreadContext } from "../threads/thread-context.ts";
+import type { CommandLine } from "./command-line.ts";
 import type { ExecutionPhase } from "./execution-phase.ts";
 import { becomeIdentity, findIdentity, type Identity } from "./identity.ts";
+import { closeInherited } from "./inheritance.ts";
+import type { LaunchReport } from "./launch-report.ts";
 import { removePidFile, writePidFile } from "./pid-file.ts";
 import { guardProcess } from "./process-guards.ts";
-import { ServiceRunner } from "./service-runner.ts";
-import { type ShutdownSource, type StopMode, watchShutdown } from "./shutdown-signal.ts";
+import { noOtherThreads, ServiceRunner } from "./service-runner.ts";
+import { type ServerRequest, type ShutdownSource, type StopMode, watchShutdown } from "./shutdown-signal.ts";
+import { Stopping } from "./stopping.ts";
 
 /** What a run needs of its server. */
 export interface ServerRunContext {
-  readonly configuration: ServerConfiguration;
+  readonly commandLine: CommandLine;
+  readonly configuration: () => ServerConfiguration;
   readonly logger: Logger;
   readonly metrics: MetricsRegistry;
-  /** In start order. */
+  /** The services that start with the server, in start order. */
   readonly services: readonly ServiceHandle[];
-  /** Present in a daemon. */
-  readonly daemonReport: DaemonReport | undefined;
+  /** How many data threads there are, and the module that they run; undefined when this thread does everything. */
+  readonly threads: { readonly count: number; readonly program: URL } | undefined;
+  /** Sockets of the process before this one, or of systemd. */
+  readonly inherited: readonly ServiceSocket[];
+  /** Whether several sockets may listen at one address on this system. */
+  readonly sharesPorts: boolean;
+  /** Present when another process of this program started this one. */
+  readonly launchReport: LaunchReport | undefined;
   readonly shutdownSource: ShutdownSource;
   /** Whether errors that no code caught are the server's business. */
   readonly ownsProcess: boolean;
   readonly enterPhase: (phase: ExecutionPhase) => void;
+  /** Anything but a request to stop. */
+  readonly onRequest: (what: Exclude<ServerRequest, StopMode>) => void;
 }
 
-/** One run of a server, from the first service that starts to the last that has stopped. */
+/** One run of a server in its main thread, from the first service that starts to the last that has stopped. */
 export class ServerRun {
   readonly #context: ServerRunContext;
   readonly #runner: ServiceRunner;
-  /** Aborts when the run is told to stop. */
-  readonly #stop = new AbortController();
-  /** Aborts when what is left has to be dropped. */
-  readonly #force = new AbortController();
-  /** Aborts when services are not waited for any longer. */
-  readonly #abandon = new AbortController();
+  readonly #threads: DataThreads | undefined;
+  readonly #sockets: SocketTable;
+  readonly #published = new PublishedValues();
+  readonly #stopping = new Stopping();
+  #stopMode: StopMode = "graceful";
   #finished: Promise<void> = Promise.resolve();
 
   constructor(context: ServerRunContext) {
     this.#context = context;
-    const { configuration, logger, metrics, services } = context;
-    this.#runner = new ServiceRunner(services, { configuration, logger, metrics, thread: singleThread() });
+    const { configuration, inherited, logger, metrics, services, sharesPorts, threads } = context;
+    const { own, data } = threads ? divide(inherited, services) : { own: inherited, data: [] };
+    this.#sockets = new SocketTable({ inherited: own, shared: sharesPorts });
+    // Where ports were chosen by the system, the data threads keep them.
+    for (const socket of data) this.#sockets.assign(socket);
+    this.#threads = threads && this.#createThreads(threads, data);
+    this.#runner = new ServiceRunner(
+      { configuration: configuration(), logger, metrics, threadFor: (handle) => this.#threadFor(handle) },
+      this.#threads ?? noOtherThreads,
+    );
+  }
+
+  /** The sockets that all threads of this process listen on. */
+  get sockets(): readonly ServiceSocket[] {
+    return [...this.#sockets.open, ...(this.#threads?.sockets ?? [])];
+  }
+
+  get stopping(): boolean {
+    return this.#stopping.started.aborted;
+  }
+
+  get runner(): ServiceRunner {
+    return this.#runner;
+  }
+
+  get threads(): DataThreads | undefined {
+    return this.#threads;
   }
 
   /** Resolves when everything has stopped; rejects when the start failed. Called once. */
@@ -52,21 +92,22 @@ export class ServerRun {
     return this.#finished;
   }
 
-  async stop(mode: StopMode): Promise<void> {
-    this.#beginStop(mode);
+  /** Stops everything. @param handedOver Whether the next process has the sockets. */
+  async stop(mode: StopMode, handedOver = false): Promise<void> {
+    this.#beginStop(mode, handedOver);
     // Whoever called run() learns of a failed start; for the caller of stop() it has stopped.
     await this.#finished.catch(() => {});
   }
 
   async #live(): Promise<void> {
     const { enterPhase, logger, metrics, ownsProcess, shutdownSource } = this.#context;
-    const releaseSignals = watchShutdown(shutdownSource, (mode) => this.#request(mode));
+    const releaseSignals = watchShutdown(shutdownSource, (what) => this.#onRequest(what));
     const releaseGuards = ownsProcess ? guardProcess(logger, metrics) : () => {};
     // Services may hold nothing that keeps the process alive, such as a task that only waits for its signal.
     const alive = setInterval(() => {}, 60_000);
     try {
       await this.#start();
-      await whenAborted(this.#stop.signal);
+      await whenAborted(this.#stopping.started);
     } finally {
       await this.#shutDown();
       clearInterval(alive);
@@ -77,80 +118,170 @@ export class ServerRun {
   }
 
   async #start(): Promise<void> {
-    const { daemonReport, enterPhase, logger } = this.#context;
+    const { launchReport, enterPhase, logger, services } = this.#context;
     try {
       const identity = this.#identity();
-      if (daemonReport) this.#detach(identity);
-      daemonReport?.started();
-      const stopped = whenAborted(this.#stop.signal);
-      await Promise.race([this.#runner.start(), stopped]);
-      if (this.#stop.signal.aborted) return;
+      if (this.#isDaemon) this.#detach(identity);
+      launchReport?.started();
+      await Promise.race([this.#startServices(), whenAborted(this.#stopping.started)]);
+      if (this.#stopping.started.aborted) return;
       if (identity) becomeIdentity(identity);
+      closeInherited(this.#sockets.untaken);
       enterPhase("Running");
-      logger.info({ services: this.#context.services.map(({ name }) => name) }, "the server runs");
-      if (daemonReport) {
+      logger.info({ services: services.map(({ name }) => name) }, "the server runs");
+      if (launchReport) {
         // Who started the daemon may look into its log right away.
         await logsWritten(1_000);
-        daemonReport.ready();
+        launchReport.ready();
       }
     } catch (error) {
-      daemonReport?.failed(error instanceof Error ? error.message : String(error));
+      launchReport?.failed(error instanceof Error ? error.message : String(error));
       this.#beginStop("fast");
       throw error;
     }
   }
 
+  async #startServices(): Promise<void> {
+    const { services } = this.#context;
+    if (!this.#threads) return this.#runner.start(services);
+    const release = await this.#reserve();
+    try {
+      await Promise.all([this.#runner.start(services), this.#threads.start()]);
+    } finally {
+      release();
+    }
+  }
+
+  /** Sees to it that the data threads will be able to listen, before there are any. */
+  async #reserve(): Promise<() => void> {
+    const { configuration, logger, metrics, services } = this.#context;
+    const releases = await Promise.all(
+      services.map((handle) => {
+        if (this.#threads?.isHere(handle)) return undefined;
+        return handle.service.reserve?.({
+          configuration: configuration(),
+          logger: logger.child({ service: handle.name }),
+          metrics,
+          thread: this.#threadFor(handle),
+          shutdown: this.#stopping.started,
+        });
+      }),
+    );
+    return () => {
+      for (const release of releases) release?.();
+    };
+  }
+
+  #createThreads({ count, program }: { count: number; program: URL }, inherited: ServiceSocket[]): DataThreads {
+    const { commandLine, configuration, logger, metrics, services } = this.#context;
+    return new DataThreads({
+      count,
+      program,
+      commandLine,
+      configuration,
+      logger,
+      metrics,
+      sockets: this.#sockets,
+      inherited,
+      services: services.filter(({ service }) => service.placement === "data").map(({ key }) => key),
+      requestStop: (mode) => this.#beginStop(mode),
+      onPublished: (key, value) => this.#published.deliver(key, value, false),
+    });
+  }
+
+  #threadFor({ key }: ServiceHandle): ThreadContext {
+    return {
+      index: 0,
+      dataThreads: this.#context.threads?.count ?? 1,
+      sockets: this.#sockets.forService(key),
+      publish: (value) => this.#threads?.publish(key, value),
+      onPublished: (listener) => this.#published.listen(key, listener),
+    };
+  }
+
+  get #isDaemon(): boolean {
+    return this.#context.configuration().daemon && this.#context.launchReport !== undefined;
+  }
+
   /** Who to become when everything is bound (`CFG-06`, `CFG-07`). */
   #identity(): Identity | undefined {
-    const { user, group } = this.#context.configuration;
+    const { user, group } = this.#context.configuration();
     if (user === undefined && group === undefined) return undefined;
     if (process.geteuid?.() === 0) return findIdentity(user, group);
-    this.#context.logger.warn({ user, group }, "user and group are ignored, since only root can change them");
+    // A successor has what it should have from the process before it.
+    if (this.#context.inherited.length === 0) {
+      this.#context.logger.warn({ user, group }, "user and group are ignored, since only root can change them");
+    }
     return undefined;
   }
 
   /** What makes a process a daemon, once it has a session of its own (`DMN-01`, `DMN-02`, `CFG-08`). */
   #detach(identity: Identity | undefined): void {
-    const { pidFile, workingDirectory } = this.#context.configuration;
+    const { pidFile, workingDirectory } = this.#context.configuration();
     process.umask(0o007);
     writePidFile(pidFile, identity);
     if (workingDirectory !== undefined) process.chdir(workingDirectory);
   }
 
-  /** A signal: the first one stops, the second one drops what is left, the third one waits for nothing (`SIG-07`). */
-  #request(mode: StopMode): void {
-    if (this.#force.signal.aborted) this.#abandon.abort();
-    else this.#beginStop(this.#stop.signal.aborted ? "fast" : mode);
+  #onRequest(what: ServerRequest): void {
+    if (what !== "graceful" && what !== "fast") {
+      this.#context.onRequest(what);
+      return;
+    }
+    const first = !this.stopping;
+    if (first && what === "graceful") this.#context.enterPhase("GracefulTerminate");
+    if (first) this.#stopMode = what;
+    this.#stopping.escalate(what);
   }
 
-  #beginStop(mode: StopMode): void {
-    if (!this.#stop.signal.aborted && mode === "graceful") this.#context.enterPhase("GracefulTerminate");
-    this.#stop.abort();
-    if (mode === "fast") this.#force.abort();
+  #beginStop(mode: StopMode, handedOver = false): void {
+    if (!this.stopping) {
+      this.#stopMode = mode;
+      this.#sockets.handedOver = handedOver;
+      if (mode === "graceful" && !handedOver) this.#context.enterPhase("GracefulTerminate");
+    }
+    this.#stopping.begin(mode);
   }
 
   async #shutDown(): Promise<void> {
-    const { configuration, daemonReport, enterPhase, logger } = this.#context;
-    const { gracePeriodMs, gracefulShutdownTimeoutMs } = configuration;
+    const { configuration, enterPhase, logger } = this.#context;
+    const { gracePeriodMs, gracefulShutdownTimeoutMs, pidFile } = configuration();
     enterPhase("ShutdownStarted");
-    const stopped = this.#runner.stop(this.#force.signal);
-    if (!this.#force.signal.aborted) {
-      enterPhase("ShutdownGracePeriod");
-      logger.info({ gracePeriodMs }, "stopping when what is in flight is finished");
-      await this.#within(gracePeriodMs, stopped, this.#force);
-    }
-    enterPhase("ShutdownRuntimes");
-    await this.#within(gracefulShutdownTimeoutMs, stopped, this.#abandon);
+    const { force, abandon } = this.#stopping;
+    const { handedOver } = this.#sockets;
+    const stopped = Promise.all([
+      this.#runner.stop(force),
+      this.#threads?.stop(this.#stopMode, handedOver, force, abandon),
+    ]);
+    // When nothing is waited for any longer, what still fails has no reader.
+    stopped.catch(() => {});
+    await this.#stopping.waitFor(stopped, {
+      graceMs: gracePeriodMs,
+      forcedMs: gracefulShutdownTimeoutMs,
+      onGrace: () => {
+        enterPhase("ShutdownGracePeriod");
+        logger.info({ gracePeriodMs }, "stopping when what is in flight is finished");
+      },
+      onForce: () => enterPhase("ShutdownRuntimes"),
+    });
     if (this.#runner.unfinished.length > 0) {
       logger.error({ services: this.#runner.unfinished }, "these services did not stop in time");
     }
-    if (daemonReport) removePidFile(configuration.pidFile);
+    if (this.#isDaemon) removePidFile(pidFile);
   }
+}
 
-  /** Waits for the work, until the time is over or the controller aborts; aborts it when the time is over. */
-  async #within(timeMs: number, work: Promise<void>, controller: AbortController): Promise<void> {
-    const timer = setTimeout(() => controller.abort(), timeMs);
-    await Promise.race([work, whenAborted(controller.signal)]);
-    clearTimeout(timer);
-  }
+/** The inherited sockets of the services that run in this thread, and of those that run in the data threads. */
+function divide(
+  inherited: readonly ServiceSocket[],
+  services: readonly ServiceHandle[],
+): { readonly own: ServiceSocket[]; readonly data: ServiceSocket[] } {
+  const ofData = services.flatMap(({ key, service }) => {
+    if (service.placement !== "data") return [];
+    return (service.endpoints?.() ?? []).map(({ kind, address }) => ({ key, kind, address }));
+  });
+  const { own = [], data = [] } = Object.groupBy(inherited, (socket) =>
+    ofData.some(({ key, kind, address }) => belongsTo(socket, key, kind, address)) ? "data" : "own",
+  );
+  return { own, data };
 }

@@ -1,17 +1,14 @@
-import { basename } from "node:path";
-import { formatProblem } from "../configuration/configuration-error.ts";
-import {
-  createConfiguration,
-  type PartialConfiguration,
-  withoutEffect,
-} from "../configuration/create-configuration.ts";
+import { basename, resolve } from "node:path";
+import { createConfiguration, type PartialConfiguration } from "../configuration/create-configuration.ts";
 import { loadConfiguration } from "../configuration/load-configuration.ts";
 import type { ServerConfiguration } from "../configuration/server-configuration.ts";
-import { CirqueError, isCirqueError } from "../errors/cirque-error.ts";
+import { isCirqueError } from "../errors/cirque-error.ts";
 import type { ErrorCode } from "../errors/error-catalogue.ts";
-import type { Logger } from "../observability/logger.ts";
-import type { MetricsRegistry } from "../observability/metrics-registry.ts";
+import { createLogger, type Logger } from "../observability/logger.ts";
+import { MetricsRegistry } from "../observability/metrics-registry.ts";
+import type { DataThreadStart } from "../threads/messages.ts";
 import { type CommandLine, parseCommandLine, toCommandLine, usage } from "./command-line.ts";
+import { isLaunched } from "./launch-report.ts";
 
 /** How a server is made; every part has a default. */
 export interface ServerOptions {
@@ -24,7 +21,11 @@ export interface ServerOptions {
   readonly argv?: readonly string[];
   /** A command line that was parsed by a program with options of its own (`CLI-07`). */
   readonly commandLine?: Partial<CommandLine>;
-  /** Default: JSON lines on the standard error. */
+  /**
+   * The module that each data thread runs (`threads`). Default: the program of the process.
+   */
+  readonly program?: URL | string;
+  /** Default: JSON lines on the standard error, or in `errorLog` for a daemon. */
   readonly logger?: Logger;
   /** Default: a new registry that shows the process as well. */
   readonly metrics?: MetricsRegistry;
@@ -38,12 +39,13 @@ export interface ServerSetup {
 }
 
 /**
- * Reads the command line and the configuration (`SRV-01`). `--help` prints the usage and exits with 0. A command line
- * that is not valid, and `--upgrade`, exit with 2; a file that is not valid exits with 1.
+ * Reads the command line and the configuration (`SRV-01`); a data thread is given those of the main thread. `--help` prints the usage and exits with 0. A command line
+ * that is not valid exits with 2; a file that is not valid exits with 1.
  *
  * @throws ConfigurationError for settings given in code.
  */
-export function setUpServer(options: ServerOptions): ServerSetup {
+export function setUpServer(options: ServerOptions, thread: DataThreadStart | undefined): ServerSetup {
+  if (thread) return setUpDataThread(options, thread);
   const commandLine = exitOn(["InvalidCommandLine"], 2, () => readCommandLine(options));
   if (commandLine.help) {
     process.stdout.write(usage(programName()));
@@ -56,15 +58,36 @@ export function setUpServer(options: ServerOptions): ServerSetup {
 function readCommandLine({ argv, commandLine, configuration }: ServerOptions): CommandLine {
   const givenInCode = configuration !== undefined || commandLine !== undefined;
   const parsed = parseCommandLine(argv ?? (givenInCode ? [] : process.argv.slice(2)));
-  const result = commandLine ? toCommandLine({ ...parsed, ...commandLine }) : parsed;
-  if (!result.upgrade || result.help) return result;
-  const reason = "--upgrade is not in this version; stop the running server with SIGTERM, and start the new one then";
-  throw CirqueError.internal("InvalidCommandLine", reason);
+  return commandLine ? toCommandLine({ ...parsed, ...commandLine }) : parsed;
+}
+
+function setUpDataThread({ configuration }: ServerOptions, thread: DataThreadStart): ServerSetup {
+  // What a program gives in code may be functions, which cannot come from another thread.
+  const userSettings = configuration?.userSettings ?? thread.configuration.userSettings;
+  const settings = Object.freeze({ ...thread.configuration, userSettings });
+  return { commandLine: thread.commandLine, configuration: settings, warnings: [] };
+}
+
+/** The logger of a server. */
+export function createServerLogger(
+  { logger }: ServerOptions,
+  { daemon, errorLog }: ServerConfiguration,
+  thread: DataThreadStart | undefined,
+): Logger {
+  // A daemon's standard error is the same file; but only what is opened by name can be opened again.
+  const file = daemon && errorLog !== undefined && (thread || isLaunched()) ? resolve(errorLog) : undefined;
+  const own = logger ?? createLogger(file === undefined ? {} : { destination: file });
+  return thread ? own.child({ thread: thread.index }) : own;
+}
+
+/** The metrics of a server. */
+export function createServerMetrics({ metrics }: ServerOptions, thread: DataThreadStart | undefined): MetricsRegistry {
+  return metrics ?? new MetricsRegistry({ processMetrics: thread === undefined });
 }
 
 function useConfiguration(settings: PartialConfiguration, commandLine: CommandLine): ServerSetup {
   const configuration = createConfiguration({ ...settings, daemon: commandLine.daemon || settings.daemon });
-  const warnings = withoutEffect(configuration).map(formatProblem);
+  const warnings: string[] = [];
   if (commandLine.conf !== undefined) {
     warnings.push(`${commandLine.conf} is ignored, since the configuration is given in code`);
   }

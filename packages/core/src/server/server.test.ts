@@ -269,11 +269,44 @@ describe("Server", () => {
     expect(phases.at(-1)).toBe("Terminated");
   });
 
-  it("takes no service once it runs, and does not run twice", async () => {
+  it("does not run twice", async () => {
     const { server } = recordedServer();
     const run = server.run({ shutdownSignal: idle });
-    expect(() => server.addService(recordedService("late", []))).toThrow("have to be added before the server runs");
     await expect(server.run({ shutdownSignal: idle })).rejects.toThrow("a server can be run only once");
+    await server.stop();
+    await run;
+  });
+
+  it("starts and stops services while it runs (SVC-19)", async () => {
+    const { server } = recordedServer();
+    const events: string[] = [];
+    server.addService(recordedService("first", events));
+    const run = server.run({ shutdownSignal: idle });
+    await running(server);
+    const base = server.addService(recordedService("base", events));
+    const top = server.addService(recordedService("top", events)).addDependency(base);
+    await Promise.all([base.ready, top.ready]);
+    expect(events).toEqual(["first starts", "base starts", "top starts"]);
+    await expect(server.removeService(base)).rejects.toThrow('"top" depends on "base"; stop it first');
+    await server.removeService(top);
+    await server.removeService(base);
+    expect(events.slice(3)).toEqual(["top stops", "base stops"]);
+    await server.stop();
+    await run;
+    expect(events.slice(5)).toEqual(["first stops"]);
+    expect(() => server.addService(recordedService("late", events))).toThrow('the server stops, and starts no "late"');
+  });
+
+  it("goes on when a service that is added while it runs does not start", async () => {
+    const { server, logger } = recordedServer();
+    const run = server.run({ shutdownSignal: idle });
+    await running(server);
+    const start = (): Promise<void> => Promise.reject(new Error("no such thing"));
+    const handle = server.addService({ ...recordedService("late", []), start });
+    await expect(handle.ready).rejects.toThrow("no such thing");
+    expect(logger.messages("error")).toContain("the service could not be started");
+    expect(server.executionPhase).toBe("Running");
+    await server.removeService(handle);
     await server.stop();
     await run;
   });
@@ -310,9 +343,7 @@ describe("Server", () => {
     expect(server.configuration).toMatchObject({ gracePeriodMs: 3_000, daemon: true, userSettings: { mine: 1 } });
     expect(server.commandLine).toMatchObject({ conf: file, daemon: true });
     server.bootstrap();
-    expect(logger.messages("warn")).toEqual([
-      `${file}:2:10: threads: this version serves everything in one thread; 2 has no effect`,
-    ]);
+    expect(logger.messages("warn")).toEqual([]);
     rmSync(directory, { recursive: true });
   });
 
@@ -321,10 +352,7 @@ describe("Server", () => {
     const server = new Server({ configuration: { threads: 3 }, commandLine: { conf: "a.yaml" }, logger });
     expect(server.configuration.threads).toBe(3);
     server.bootstrap();
-    expect(logger.messages("warn")).toEqual([
-      "threads: this version serves everything in one thread; 3 has no effect",
-      "a.yaml is ignored, since the configuration is given in code",
-    ]);
+    expect(logger.messages("warn")).toEqual(["a.yaml is ignored, since the configuration is given in code"]);
   });
 
   it("refuses settings that are not valid", () => {

@@ -18,6 +18,11 @@ export interface BackgroundTask {
     notifyReady: () => void,
     context: ServiceContext,
   ): Promise<void> | void;
+  /**
+   * With several threads, the task runs once, in the main thread. This is called for its like in each data thread, which
+   * can listen there to what the task publishes: `context.thread.onPublished`. It must not block.
+   */
+  follow?(shutdown: AbortSignal, context: ServiceContext): Promise<void> | void;
 }
 
 /**
@@ -58,6 +63,10 @@ export class BackgroundService<Task extends BackgroundTask = BackgroundTask> imp
       else reject(error);
     });
     return promise;
+  }
+
+  async follow(context: ServiceContext): Promise<void> {
+    await this.task.follow?.(context.shutdown, context);
   }
 
   async stop(force: AbortSignal): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
+import type { ServerConfiguration } from "../configuration/server-configuration.ts";
 import type { AcceptedConnection } from "../listeners/accepted-connection.ts";
-import type { ServiceContext } from "./service.ts";
+import type { ReloadAnswer, ServiceContext } from "./service.ts";
 
 /** What a listening service does with the connections it accepts: the protocol, such as HTTP. */
 export interface ConnectionHandler {
@@ -12,6 +13,8 @@ export interface ConnectionHandler {
    * connection is destroyed, logged and counted.
    */
   handle(socket: Socket, accepted: AcceptedConnection): void;
+  /** Looks at new settings, as `Service.reload` does. */
+  reload?(configuration: ServerConfiguration): ReloadAnswer | Promise<ReloadAnswer>;
   /**
    * Called once, when nothing is accepted any more: ends what is idle, finishes what is in flight, and resolves when no
    * connection is left. When `force` aborts, destroys those that are left.

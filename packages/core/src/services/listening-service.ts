@@ -1,23 +1,35 @@
 import type { Socket } from "node:net";
+import type { ServerConfiguration } from "../configuration/server-configuration.ts";
 import { CirqueError } from "../errors/cirque-error.ts";
 import type { TcpListenerOptions, UnixListenerOptions } from "../listeners/bind-options.ts";
 import type { Endpoint } from "../listeners/endpoint.ts";
-import { Listener } from "../listeners/listener.ts";
+import { Listener, type ListenerEvents } from "../listeners/listener.ts";
 import type { Counter } from "../observability/metric.ts";
 import type { ConnectionHandler } from "./connection-handler.ts";
-import type { Service, ServiceContext } from "./service.ts";
+import type { ReloadAnswer, Service, ServiceContext, ServicePlacement } from "./service.ts";
+
+/** How a listening service is made. */
+export interface ListeningServiceOptions {
+  /**
+   * Where it runs when the server has several threads. Default: `"data"`, in each data thread; `"main"` is for what shows
+   * or controls the whole server.
+   */
+  readonly placement?: ServicePlacement;
+}
 
 /** Accepts connections at its addresses and gives them to a handler (`SVC-08`). */
 export class ListeningService<Handler extends ConnectionHandler = ConnectionHandler> implements Service {
   readonly name: string;
   readonly handler: Handler;
+  readonly placement: ServicePlacement;
   readonly #listeners: Listener[] = [];
   #context: ServiceContext | undefined;
   readonly #removeGauges: (() => void)[] = [];
 
-  constructor(name: string, handler: Handler) {
+  constructor(name: string, handler: Handler, options: ListeningServiceOptions = {}) {
     this.name = name;
     this.handler = handler;
+    this.placement = options.placement ?? "data";
   }
 
   /**
@@ -55,6 +67,20 @@ export class ListeningService<Handler extends ConnectionHandler = ConnectionHand
     throw failed.reason;
   }
 
+  async reserve(context: ServiceContext): Promise<() => void> {
+    const { thread, shutdown } = context;
+    const releases = await Promise.all(
+      this.#listeners.map((listener) => listener.reserve(retryEvents(listener, context), thread.sockets, shutdown)),
+    );
+    return () => {
+      for (const release of releases) release();
+    };
+  }
+
+  reload(configuration: ServerConfiguration): ReloadAnswer | Promise<ReloadAnswer> {
+    return this.handler.reload?.(configuration);
+  }
+
   async stop(force: AbortSignal): Promise<void> {
     this.#close();
     try {
@@ -78,7 +104,7 @@ export class ListeningService<Handler extends ConnectionHandler = ConnectionHand
   }
 
   async #bind(listener: Listener, context: ServiceContext): Promise<void> {
-    const { logger, metrics, shutdown } = context;
+    const { logger, metrics, shutdown, thread } = context;
     const labels = { service: this.name, listener: listener.endpoint.address };
     const accepted = metrics.counter("cirque_connections_accepted_total", "Connections accepted", labels);
     const failed = metrics.counter("cirque_accept_errors_total", "Connections that could not be accepted", labels);
@@ -98,11 +124,12 @@ export class ListeningService<Handler extends ConnectionHandler = ConnectionHand
           failed.inc();
           acceptError(error);
         },
-        retry: (error, attempt) => logger.warn({ attempt, ...labels }, `${error.message}. It is tried again`),
+        ...retryEvents(listener, context),
       },
+      thread,
       shutdown,
     );
-    logger.info({ address: listener.boundAddress }, "listening");
+    if (listener.boundAddress !== undefined) logger.info({ address: listener.boundAddress }, "listening");
   }
 
   #connectionHandler(
@@ -129,6 +156,13 @@ export class ListeningService<Handler extends ConnectionHandler = ConnectionHand
       }
     };
   }
+}
+
+function retryEvents({ endpoint }: Listener, { logger }: ServiceContext): Pick<ListenerEvents, "retry"> {
+  const { address } = endpoint;
+  return {
+    retry: (error, attempt) => logger.warn({ attempt, listener: address }, `${error.message}. It is tried again`),
+  };
 }
 
 const handlerErrorsHelp = "Connections destroyed because their handler failed";

@@ -4,13 +4,31 @@ import type { Service } from "./service.ts";
 /** A service that was added to a server, to declare what it needs (`SVC-03`). */
 export class ServiceHandle {
   readonly service: Service;
+  /** Tells the service from the others of its server; the same in all threads: `echo`, and `echo 2` for a second one. */
+  readonly key: string;
+  readonly #ready = Promise.withResolvers<void>();
   readonly #dependencies = new Set<ServiceHandle>();
-  readonly #check: (handle: ServiceHandle) => void;
+  readonly #check: (dependent: ServiceHandle, other: ServiceHandle) => void;
 
-  /** @param check Throws when the server of this handle takes no more dependencies, or not on the handle given. */
-  constructor(service: Service, check: (handle: ServiceHandle) => void) {
+  /** @param check Throws when the first handle takes no more dependencies, or not on the second one. */
+  constructor(service: Service, key: string, check: (dependent: ServiceHandle, other: ServiceHandle) => void) {
     this.service = service;
+    this.key = key;
     this.#check = check;
+    this.#ready.promise.catch(() => {}); // also when nobody asks
+  }
+
+  /**
+   * For a service that is added while the server runs: resolves when it is ready, and rejects when it could not start.
+   * For the others, the run of the server tells.
+   */
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  /** Called by the server. */
+  settle(started: Promise<void>): void {
+    started.then(this.#ready.resolve, this.#ready.reject);
   }
 
   get name(): string {
@@ -28,7 +46,7 @@ export class ServiceHandle {
    * the server runs.
    */
   addDependency(other: ServiceHandle): this {
-    this.#check(other);
+    this.#check(this, other);
     const path = pathBetween(other, this);
     if (path) {
       const circle = [this, ...path].map(({ name }) => name).join(" -> ");

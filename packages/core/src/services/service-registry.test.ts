@@ -42,14 +42,30 @@ describe("ServiceRegistry", () => {
     expect(() => handle.addDependency(foreign)).toThrow('the service "foreign" belongs to another server');
   });
 
-  it("takes nothing more once it is sealed", () => {
+  it("takes no dependency of a service that was started", () => {
     const registry = new ServiceRegistry();
     const a = registry.add(service("a"));
     const b = registry.add(service("b"));
-    registry.seal();
-    const message = "have to be added before the server runs";
-    expect(() => registry.add(service("c"))).toThrow(message);
-    expect(() => a.addDependency(b)).toThrow(message);
+    registry.markStarted(a);
+    expect(() => a.addDependency(b)).toThrow('"a" runs: what it depends on has to be said before');
+    expect(b.addDependency(a).dependencies).toEqual(new Set([a]));
+  });
+
+  it("gives each service a key of its own, also when names are the same", () => {
+    const registry = new ServiceRegistry();
+    const keys = ["echo", "echo", "echo"].map((name) => registry.add(service(name)).key);
+    expect(keys).toEqual(["echo", "echo 2", "echo 3"]);
+  });
+
+  it("removes a service, unless another one depends on it", () => {
+    const registry = new ServiceRegistry();
+    const a = registry.add(service("a"));
+    const b = registry.add(service("b")).addDependency(a);
+    expect(() => registry.remove(a)).toThrow('"b" depends on "a"; stop it first');
+    registry.remove(b);
+    registry.remove(a);
+    expect(registry.inStartOrder()).toEqual([]);
+    expect(() => registry.remove(a)).toThrow('the service "a" belongs to another server');
   });
 });
 

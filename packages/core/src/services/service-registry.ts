@@ -5,25 +5,36 @@ import { ServiceHandle } from "./service-handle.ts";
 /** The services of one server. */
 export class ServiceRegistry {
   readonly #handles: ServiceHandle[] = [];
-  #sealed = false;
+  /** Those whose dependencies are settled, because they were started. */
+  readonly #started = new WeakSet<ServiceHandle>();
 
+  /** @throws CirqueError `InvalidArgument` when it was added before. */
   add(service: Service): ServiceHandle {
-    this.#assertOpen();
     if (this.#handles.some((handle) => handle.service === service)) {
       throw new CirqueError("InvalidArgument", `the service "${service.name}" was added before`);
     }
-    const handle = new ServiceHandle(service, (other) => {
-      this.#assertOpen();
-      if (this.#handles.includes(other)) return;
-      throw new CirqueError("InvalidArgument", `the service "${other.name}" belongs to another server`);
+    const handle = new ServiceHandle(service, this.#keyFor(service.name), (dependent, other) => {
+      this.#assertOwn(other);
+      if (!this.#started.has(dependent)) return;
+      throw new CirqueError("InvalidArgument", `"${dependent.name}" runs: what it depends on has to be said before`);
     });
     this.#handles.push(handle);
     return handle;
   }
 
-  /** From here on nothing can be added. */
-  seal(): void {
-    this.#sealed = true;
+  /** @throws CirqueError `InvalidArgument` when it is not one of these services, or others depend on it. */
+  remove(handle: ServiceHandle): void {
+    this.#assertOwn(handle);
+    const dependent = this.#handles.find(({ dependencies }) => dependencies.has(handle));
+    if (dependent) {
+      throw new CirqueError("InvalidArgument", `"${dependent.name}" depends on "${handle.name}"; stop it first`);
+    }
+    this.#handles.splice(this.#handles.indexOf(handle), 1);
+  }
+
+  /** From here on, the service takes no more dependencies. */
+  markStarted(handle: ServiceHandle): void {
+    this.#started.add(handle);
   }
 
   /** Each service after those that it depends on, and otherwise in the order in which they were added (`SRV-13`). */
@@ -38,12 +49,16 @@ export class ServiceRegistry {
     return [...ordered];
   }
 
-  #assertOpen(): void {
-    if (this.#sealed) {
-      throw new CirqueError(
-        "InvalidArgument",
-        "services and their dependencies have to be added before the server runs",
-      );
-    }
+  #keyFor(name: string): string {
+    const taken = new Set(this.#handles.map(({ key }) => key));
+    if (!taken.has(name)) return name;
+    let number = 2;
+    while (taken.has(`${name} ${number}`)) number++;
+    return `${name} ${number}`;
+  }
+
+  #assertOwn(handle: ServiceHandle): void {
+    if (this.#handles.includes(handle)) return;
+    throw new CirqueError("InvalidArgument", `the service "${handle.name}" belongs to another server`);
   }
 }

@@ -1,4 +1,5 @@
 import type { ServerConfiguration } from "../configuration/server-configuration.ts";
+import type { Endpoint } from "../listeners/endpoint.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { MetricsRegistry } from "../observability/metrics-registry.ts";
 import type { ThreadContext } from "../threads/thread-context.ts";
@@ -13,6 +14,9 @@ export interface ServiceContext {
   /** Aborts when this service is told to stop, gracefully or at once, and also while it is still starting (`SVC-07`). */
   readonly shutdown: AbortSignal;
 }
+
+/** What applies new settings, if there is anything to apply. */
+export type ReloadAnswer = (() => void) | undefined;
 
 /** Where a service runs when the server has several threads. */
 export type ServicePlacement = "main" | "data";
@@ -35,6 +39,23 @@ export interface Service {
    * at once and resolves. `force` may be aborted from the beginning. Only called after `start` was.
    */
   stop(force: AbortSignal): Promise<void>;
+  /** Where it listens. */
+  endpoints?(): readonly Endpoint[];
+  /**
+   * Called in the main thread in place of `start` when the service runs in data threads: makes sure that they will be
+   * able to listen. The function returned is called when they do.
+   */
+  reserve?(context: ServiceContext): Promise<() => void>;
+  /**
+   * Called in data threads in place of `start` when the service runs in the main thread: it can listen there to what its
+   * like in the main thread publishes.
+   */
+  follow?(context: ServiceContext): Promise<void>;
+  /**
+   * Looks at new settings (a reload). What it returns applies them, and is called when nobody has refused them. Throws,
+   * or rejects, to refuse: then nothing changes anywhere.
+   */
+  reload?(configuration: ServerConfiguration): ReloadAnswer | Promise<ReloadAnswer>;
   /** Called before `start` when the service had to wait for others. Default: it is logged. */
   onStartupDelay?(waitedMs: number): void;
 }

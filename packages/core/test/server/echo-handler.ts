@@ -1,18 +1,29 @@
 import type { Socket } from "node:net";
 import type { ConnectionHandler } from "../../src/services/connection-handler.ts";
+import type { ServiceContext } from "../../src/services/service.ts";
 
-/** Sends back what it receives. A line `throw` makes it throw, `reject` leaves a rejection alone. */
+/**
+ * Sends back what it receives. Some lines do something instead: `throw` throws, `reject` leaves a rejection alone,
+ * `thread` is answered with the number of the thread, `exit` ends the thread.
+ */
 export class EchoHandler implements ConnectionHandler {
   readonly #sockets = new Set<Socket>();
+  #thread = 0;
+
+  start({ thread }: ServiceContext): void {
+    this.#thread = thread.index;
+  }
 
   handle(socket: Socket): void {
     this.#sockets.add(socket);
     socket.on("error", () => {});
     socket.once("close", () => this.#sockets.delete(socket));
     socket.on("data", (data) => {
-      if (data.toString() === "throw\n") throw new Error("thrown by the handler");
-      if (data.toString() === "reject\n") void Promise.reject(new Error("rejected by the handler"));
-      socket.write(data);
+      const text = data.toString();
+      if (text === "throw\n") throw new Error("thrown by the handler");
+      if (text === "reject\n") void Promise.reject(new Error("rejected by the handler"));
+      if (text === "exit\n") process.exit(7);
+      socket.write(text === "thread\n" ? `${this.#thread}\n` : data);
     });
     socket.on("end", () => socket.end());
     socket.resume();

@@ -6,8 +6,11 @@ import { ListeningService } from "../../src/services/listening-service.ts";
 import { EchoHandler } from "./echo-handler.ts";
 
 // A server as a user writes it: it echoes at the addresses in ECHO_ADDRESSES and shows metrics. When it runs, it
-// prints one line for each address. NEVER_READY adds a task that becomes ready only when the server stops.
+// prints one line for each address. NEVER_READY adds a task that becomes ready only when the server stops; FAIL_IN_THREAD
+// is the number of a thread in which the program fails.
+if (process.env.FAIL_IN_SUCCESSOR && process.env.CIRQUE_INHERITED_SOCKETS) throw new Error("fails as a successor");
 const server = new Server();
+if (process.env.FAIL_IN_THREAD === String(server.threadIndex)) throw new Error("fails in this thread");
 const echo = new ListeningService("echo", new EchoHandler());
 for (const address of (process.env.ECHO_ADDRESSES ?? "127.0.0.1:0").split(",")) {
   if (address.startsWith("unix:")) echo.addUnix(address);
@@ -21,10 +24,16 @@ if (process.env.NEVER_READY) {
   };
   server.addService(backgroundService("never ready", { startWithReadyNotifier: untilStopped }));
 }
+server.onReload(({ userSettings }) => {
+  if (userSettings.refuse === server.threadIndex) throw new Error(`refused by thread ${server.threadIndex}`);
+  return () => console.log(`reloaded ${server.threadIndex} ${JSON.stringify(userSettings)}`);
+});
 server.watchExecutionPhase((phase) => {
-  if (phase !== "Running") return;
+  if (phase !== "Running" || server.threadIndex !== 0) return;
   for (const service of [echo, metrics]) {
-    for (const address of service.addresses()) console.log(`${service.name} ${address}`);
+    const bound = server.listeningSockets.filter((socket) => socket.service === service.name);
+    for (const address of new Set(bound.map(({ boundAddress }) => boundAddress)))
+      console.log(`${service.name} ${address}`);
   }
   console.log(`running ${process.pid}`);
 });

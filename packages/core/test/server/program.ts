@@ -62,10 +62,25 @@ export class Program implements AsyncDisposable {
     return this.#match(pattern, this.process.stderr, () => this.#stderr);
   }
 
+  /** What the program has written to its output so far. */
+  get output(): string {
+    return this.#stdout;
+  }
+
+  /** What the program has written to its error output so far. */
+  get errors(): string {
+    return this.#stderr;
+  }
+
   /** A connection to the first address of a service. */
   async connect(service = "echo"): Promise<Socket> {
     const [, host = "", port] = await this.line(new RegExp(`^${service} ([0-9.]+):([0-9]+)$`, "m"));
-    const socket = connect(Number(port), host);
+    return this.connectTo({ host, port: Number(port) });
+  }
+
+  /** A connection to an address of the program. */
+  async connectTo(address: { readonly path: string } | { readonly host: string; readonly port: number }): Promise<Socket> {
+    const socket = connect(address);
     socket.on("error", () => {});
     await once(socket, "connect");
     return socket;

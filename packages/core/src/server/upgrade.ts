@@ -1,0 +1,63 @@
+import type { ServerConfiguration } from "../configuration/server-configuration.ts";
+import { CirqueError } from "../errors/cirque-error.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { ServiceSocket } from "../threads/listening-sockets.ts";
+import { inheritanceOf } from "./inheritance.ts";
+import { Launch } from "./launch.ts";
+import type { SystemdNotifier } from "./systemd/systemd-notifier.ts";
+
+/** What an upgrade needs of the server that is replaced. */
+export interface UpgradeContext {
+  readonly configuration: ServerConfiguration;
+  readonly logger: Logger;
+  readonly sockets: readonly ServiceSocket[];
+  readonly notifier: SystemdNotifier;
+}
+
+/**
+ * The directory in which the program was started: its arguments may name files in it, and a daemon has left it.
+ */
+const startDirectory = process.cwd();
+
+/**
+ * Starts this program again as the successor of this process, with its listening sockets: both accept connections from
+ * the same queues, so that none is lost (`UPG-01`).
+ *
+ * @returns the id of the new process, once it serves.
+ * @throws CirqueError `UpgradeError` when it does not; it has been ended then, and this process can go on.
+ */
+export async function startSuccessor(context: UpgradeContext): Promise<number> {
+  const { configuration, logger, notifier, sockets } = context;
+  assertPossible(notifier);
+  const { descriptors, env } = inheritanceOf(sockets);
+  const successor = new Launch({
+    name: "the new process",
+    stdio: ["ignore", "inherit", "inherit"],
+    descriptors,
+    detached: false,
+    cwd: startDirectory,
+    env: { ...env, ...notifier.successorEnvironment },
+  });
+  const { pid } = successor.process;
+  logger.info({ pid, sockets: sockets.length }, "upgrading: the new process takes the listening sockets over");
+  try {
+    await successor.reported("ready", configuration.daemonReadyTimeoutMs);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw CirqueError.internal("UpgradeError", `the upgrade failed, and this process goes on: ${reason}`, {
+      cause: error,
+    });
+  } finally {
+    successor.release();
+  }
+  // It has reported, so it was started.
+  return Number(pid);
+}
+
+function assertPossible({ handOverProblem }: SystemdNotifier): void {
+  const problem =
+    process.pid === 1
+      ? "this is process 1, and the container would end with it; start a new container instead"
+      : handOverProblem;
+  if (problem !== undefined) throw CirqueError.internal("UpgradeError", `an upgrade is not possible: ${problem}`);
+}
