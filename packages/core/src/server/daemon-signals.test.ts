@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -10,14 +10,18 @@ vi.setConfig({ testTimeout: 30_000 });
 let directory: string;
 let pidFile: string;
 let errorLog: string;
+/** Processes that a test started through `-d`, which nobody else ends. */
+let daemons: number[];
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "cirque-daemon-"));
   pidFile = join(directory, "a.pid");
   errorLog = join(directory, "error.log");
+  daemons = [];
 });
 
 afterEach(() => {
+  for (const daemon of daemons) if (isRunning(daemon)) process.kill(daemon, "SIGKILL");
   rmSync(directory, { recursive: true });
 });
 
@@ -26,6 +30,7 @@ describe("a daemon that is awaited", () => {
     await using program = start({ daemon_wait_for_ready: true }, { NEVER_READY: "1" });
     await eventually(pid).toBeGreaterThan(1);
     const daemon = pid();
+    daemons.push(daemon);
     program.process.kill(signal);
     expect(await program.exited()).toMatchObject({
       code: 1,
@@ -47,10 +52,16 @@ describe("a daemon that is awaited", () => {
 });
 
 describe("a daemon's error log", () => {
-  it("is appended to, and is not for everybody to read", async () => {
-    writeFileSync(errorLog, "from before\n", { mode: 0o640 });
+  it("is appended to", async () => {
+    writeFileSync(errorLog, "from before\n");
     const daemon = await running();
     expect(readFileSync(errorLog, "utf8")).toMatch(/^from before\n.*the server runs/s);
+    await end(daemon);
+  });
+
+  it("is not for everybody to read", async () => {
+    const daemon = await running();
+    expect(statSync(errorLog).mode & 0o007).toBe(0);
     await end(daemon);
   });
 
@@ -82,6 +93,7 @@ function start(settings: Record<string, unknown>, env: NodeJS.ProcessEnv = {}): 
 async function running(): Promise<number> {
   await using program = start({ daemon_wait_for_ready: true });
   expect(await program.exited()).toMatchObject({ code: 0, stderr: "" });
+  daemons.push(pid());
   return pid();
 }
 
