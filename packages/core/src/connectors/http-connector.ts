@@ -4,16 +4,12 @@ import { Http1ClientSession } from "../http1/client-session.ts";
 import type { Counter } from "../observability/metric.ts";
 import type { MetricsRegistry } from "../observability/metrics-registry.ts";
 import type { ClientSession } from "../session/client-session.ts";
-import { type ConnectOptions, connect } from "./connect.ts";
-import { ConnectionPool } from "./connection-pool.ts";
+import type { ConnectOptions } from "./connect.ts";
+import { ConnectionSource, type PoolOptions, resolvedEndOf } from "./connection-source.ts";
 import type { HttpPeer } from "./http-peer.ts";
 
-/** Settings of a connector. */
-export interface HttpConnectorOptions extends ConnectOptions {
-  /** Idle connections kept for each peer (CFG-17). Default 128. */
-  readonly poolSize?: number;
-  /** Idle connections kept in all. Default eight times `poolSize`. */
-  readonly totalPoolSize?: number;
+/** Settings of a connector (POOL-15). */
+export interface HttpConnectorOptions extends ConnectOptions, PoolOptions<Http1ClientSession> {
   /** What a response may be at most. */
   readonly limits?: Partial<ParserLimits>;
   /** Where connections are counted. Default: nowhere. */
@@ -22,8 +18,7 @@ export interface HttpConnectorOptions extends ConnectOptions {
 
 /** Sessions with origins: reused from the pool, or new (POOL-14). */
 export class HttpConnector {
-  readonly #options: HttpConnectorOptions;
-  readonly #pool: ConnectionPool<Http1ClientSession>;
+  readonly #source: ConnectionSource<Http1ClientSession>;
   readonly #opened: Counter | undefined;
   readonly #reused: Counter | undefined;
   readonly #unexpected: Counter | undefined;
@@ -32,17 +27,21 @@ export class HttpConnector {
 
   /** @throws RangeError for a limit below 1, or a pool size that is no number. */
   constructor(options: HttpConnectorOptions = {}) {
-    this.#options = options;
+    const limits = options.limits ?? {};
     // A wrong limit is to be found out here, and not with the first origin.
-    new ResponseParser(options.limits);
-    const perKey = options.poolSize ?? 128;
-    this.#pool = new ConnectionPool({
-      perKey,
-      total: options.totalPoolSize ?? perKey * 8,
-      onUnusable: (reason) => {
+    new ResponseParser(limits);
+    this.#source = new ConnectionSource<Http1ClientSession>(
+      options,
+      (reason) => {
         if (reason === "unexpected-data") this.#countUnexpectedData();
       },
-    });
+      (socket, peer) => {
+        this.#opened?.inc();
+        const session = new Http1ClientSession(new Connection(socket, NOBODY), limits, peer.options);
+        session.resolved = resolvedEndOf(socket);
+        return session;
+      },
+    );
     const metrics = options.metrics;
     this.#opened = metrics?.counter("cirque_upstream_connections_opened_total", "Connections made to origins");
     this.#reused = metrics?.counter(
@@ -62,19 +61,47 @@ export class HttpConnector {
 
   /** How many idle connections there are. */
   get idleConnections(): number {
-    return this.#pool.size;
+    return this.#source.idle;
+  }
+
+  /** How many requests wait for a connection, because a peer has all that it may have (POOL-12). */
+  get pendingRequests(): number {
+    return this.#source.pending;
   }
 
   /**
    * A session with the peer: at once when an idle connection is there.
    * @param fresh Whether a kept connection will not do.
-   * @throws CirqueError when the connection cannot be made.
+   * @param signal Gives the wait for a new connection up.
+   * @throws CirqueError when the connection cannot be made, or is beyond the limit of the peer.
    */
-  session(peer: HttpPeer, fresh = false): ClientSession | Promise<ClientSession> {
-    const pooled = fresh ? undefined : this.#pool.take(peer.reuseKey);
-    if (pooled === undefined) return this.#connect(peer);
+  session(peer: HttpPeer, fresh = false, signal?: AbortSignal): ClientSession | Promise<ClientSession> {
+    return (fresh ? undefined : this.keptSession(peer)) ?? this.newSession(peer, fresh, signal);
+  }
+
+  /** A session on an idle connection, if there is one. */
+  keptSession(peer: HttpPeer): ClientSession | undefined {
+    const kept = this.#source.take(peer);
+    if (kept === undefined) return undefined;
     this.#reused?.inc();
-    return pooled.begin(peer.options);
+    return kept.begin(peer.options, true);
+  }
+
+  /** A session on a new connection; or, unless it has to be fresh, on one that is given back while this waits for room. */
+  async newSession(peer: HttpPeer, fresh = false, signal?: AbortSignal): Promise<ClientSession> {
+    const { connection, kept } = await this.#source.open(peer, fresh, signal);
+    if (kept) this.#reused?.inc();
+    return connection.begin(peer.options, kept);
+  }
+
+  /**
+   * Makes connections ahead of the first requests (POOL-13): as many as `count`, but no more than are kept for one peer, or
+   * than it may have. They go to the pool.
+   * @returns How many were made.
+   * @throws CirqueError when none could be made.
+   */
+  preconnect(peer: HttpPeer, count = 1, signal?: AbortSignal): Promise<number> {
+    return this.#source.preconnect(peer, count, signal);
   }
 
   /** Gives a session back after its exchange: the connection is kept if it can be used again (POOL-10), else closed. */
@@ -82,8 +109,7 @@ export class HttpConnector {
     if (!(session instanceof Http1ClientSession)) return;
     session.observer = undefined;
     if (!this.#closed && session.reusable) {
-      const idleTimeoutMs = Math.min(peer.options.idleTimeoutMs, untilOriginCloses(session));
-      this.#pool.put(peer.reuseKey, session, idleTimeoutMs);
+      this.#source.put(peer, session, Math.min(peer.options.idleTimeoutMs, untilOriginCloses(session)));
       return;
     }
     const { connection } = session;
@@ -96,14 +122,7 @@ export class HttpConnector {
   /** Closes what is idle, and keeps nothing from here on. */
   close(): void {
     this.#closed = true;
-    this.#pool.clear();
-  }
-
-  async #connect(peer: HttpPeer): Promise<ClientSession> {
-    const socket = await connect(peer, this.#options);
-    this.#opened?.inc();
-    const connection = new Connection(socket, NOBODY);
-    return new Http1ClientSession(connection, this.#options.limits ?? {}, peer.options).begin(peer.options);
+    this.#source.close();
   }
 
   #countUnexpectedData(): void {

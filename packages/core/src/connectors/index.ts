@@ -1,6 +1,13 @@
 export { type ConnectOptions, connect } from "./connect.ts";
 export { type ConnectFacts, type ConnectTiming, connectFactsOf } from "./connect-facts.ts";
-export { ConnectionPool, type Poolable, type PoolLimits } from "./connection-pool.ts";
+export {
+  ConnectionPool,
+  type DropReason,
+  type Poolable,
+  type PoolLimits,
+  type PoolObserver,
+} from "./connection-pool.ts";
+export type { PoolOptions } from "./connection-source.ts";
 export type { DialOptions } from "./dial.ts";
 export * from "./dns/index.ts";
 export { HttpConnector, type HttpConnectorOptions } from "./http-connector.ts";
@@ -16,4 +23,5 @@ export {
   type ResolvedPeerOptions,
 } from "./peer-options.ts";
 export type { SecureOptions } from "./secure-socket.ts";
+export { TransportConnector, type TransportConnectorOptions } from "./transport-connector.ts";
 export { readTrustRoots } from "./trust-roots.ts";

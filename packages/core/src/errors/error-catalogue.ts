@@ -7,6 +7,8 @@ export const errorCatalogue = {
   ConnectNoRoute: "The network or the host of the peer cannot be reached",
   ConnectError: "The connection to the peer failed for another reason",
   ConnectProxyFailure: "The proxy on the way to the peer refused the tunnel",
+  ConnectionLimitReached: "The peer has all the connections it may have, and as many requests wait for one as may wait",
+  ConnectionLimitTimedout: "The peer has all the connections it may have, and none became free in time",
   TLSWantX509Lookup: "The certificate to present was not available during the handshake",
   TLSHandshakeFailure: "The TLS handshake failed",
   TLSHandshakeTimedout: "The TLS handshake was not finished in time",

@@ -10,7 +10,9 @@ import {
 } from "@cirque/http";
 import type { Connection, ConnectionListener } from "../connection/connection.ts";
 import { Deadline } from "../connection/deadline.ts";
-import type { Poolable, UnusableReason } from "../connectors/connection-pool.ts";
+import { type ConnectFacts, connectFactsOf } from "../connectors/connect-facts.ts";
+import type { UnusableReason } from "../connectors/connection-pool.ts";
+import type { PooledConnection, ResolvedEnd } from "../connectors/connection-source.ts";
 import { CirqueError } from "../errors/cirque-error.ts";
 import type { BodySink } from "../session/body.ts";
 import type { ClientSession, ClientSessionObserver } from "../session/client-session.ts";
@@ -33,16 +35,19 @@ export interface ClientTimeouts {
  * An HTTP/1.1 connection with an origin, and the exchange that it carries (RFC 9112). One after another: `begin` starts
  * each.
  */
-export class Http1ClientSession implements ClientSession, ConnectionListener, Poolable {
+export class Http1ClientSession implements ClientSession, ConnectionListener, PooledConnection {
   readonly connection: Connection;
   readonly #parser: ResponseParser;
   readonly #deadline: Deadline;
   #timeouts: ClientTimeouts;
   observer: ClientSessionObserver | undefined;
   reused = false;
+  /** Where the name of the origin led when the connection was made. */
+  resolved: ResolvedEnd | undefined;
   requestStarted = false;
-  requestEnded = false;
-  responseEnded = false;
+  /** Before the first exchange, none is under way. */
+  requestEnded = true;
+  responseEnded = true;
   bodyBytesRead = 0;
   #writer: BodyWriter | undefined;
   #sink: BodySink | undefined;
@@ -71,10 +76,14 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
     this.#deadline = new Deadline(() => this.#onDeadline());
   }
 
-  /** Makes the connection ready for another exchange. */
-  begin(timeouts: ClientTimeouts): this {
+  /**
+   * Makes the connection ready for another exchange.
+   * @param kept Whether it was kept idle before: then the origin may close it just now, though it has carried nothing yet.
+   */
+  begin(timeouts: ClientTimeouts, kept = false): this {
     this.#timeouts = timeouts;
-    this.reused = this.connection.exchanges++ > 0;
+    const next = this.connection.exchanges++ > 0;
+    this.reused = kept || next;
     this.requestStarted = this.requestEnded = this.responseEnded = false;
     this.bodyBytesRead = 0;
     this.#writer = undefined;
@@ -82,7 +91,7 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
     this.#paused = false;
     this.#interim = 0;
     this.#head = undefined;
-    if (this.reused) this.#parser.startNext();
+    if (next) this.#parser.startNext();
     this.connection.resume();
     return this;
   }
@@ -133,6 +142,10 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
 
   get localAddress(): string {
     return this.connection.localAddress;
+  }
+
+  get connectFacts(): ConnectFacts | undefined {
+    return connectFactsOf(this.connection.socket);
   }
 
   writeHead(head: RequestHead, hasBody: boolean): void {

@@ -1,4 +1,5 @@
 import type { HeaderMap, RequestHead, ResponseHead } from "@cirque/http";
+import type { ConnectFacts } from "../connectors/connect-facts.ts";
 import type { CirqueError } from "../errors/cirque-error.ts";
 import type { BodySource } from "./body.ts";
 
@@ -10,7 +11,7 @@ export interface ClientSessionObserver {
 
 /** One request and its response, seen from the client side: the same over each version of HTTP (SES-01). */
 export interface ClientSession extends BodySource {
-  /** Whether the connection had carried a request before. */
+  /** Whether the connection was there before, and the origin may have closed it meanwhile. */
   readonly reused: boolean;
   /** Whether any byte of the request may have reached the peer. */
   readonly requestStarted: boolean;
@@ -22,6 +23,8 @@ export interface ClientSession extends BodySource {
   readonly bodyBytesRead: number;
   readonly remoteAddress: string;
   readonly localAddress: string;
+  /** How its connection came about, and how long that took (V9-18). */
+  readonly connectFacts?: ConnectFacts | undefined;
   observer: ClientSessionObserver | undefined;
 
   /**
