@@ -23,8 +23,7 @@ export interface UpgradeRequest {
  *
  * @returns The id of the new process, once it serves.
  * @throws CirqueError `UpgradeError` when the running server is not found or may not be signalled, when it says that the
- * upgrade failed, ends without a word, or takes too long, and when another upgrade is being asked for. In all these cases
- * the running server, if there is one, goes on, but for the one that ended.
+ * upgrade failed, ends without a word, or takes too long, and when another upgrade is being asked for.
  */
 export async function requestUpgrade(request: UpgradeRequest): Promise<{ readonly pid: number }> {
   const { pidFile, upgradeSock, timeoutMs = 60_000 } = request;

@@ -1,4 +1,4 @@
-import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -51,6 +51,13 @@ describe("addressOfDescriptor", () => {
     const path = join(directory, name);
     const { descriptor } = await open(openServer({ path }));
     expect(addressOfDescriptor(descriptor)).toEqual({ kind: "unix", boundAddress: `unix:${path}`, listening: true });
+  });
+
+  it("reads the path that a Unix listener was bound to, also when its file was renamed", async () => {
+    const path = join(directory, "before.sock");
+    const { descriptor } = await open(openServer({ path }));
+    renameSync(path, join(directory, "after.sock"));
+    expect(addressOfDescriptor(descriptor)?.boundAddress).toBe(`unix:${path}`);
   });
 
   it("reads the name of an abstract Unix listener", async () => {

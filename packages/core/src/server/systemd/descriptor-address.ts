@@ -6,7 +6,10 @@ import type { SocketKind } from "../../threads/listening-sockets.ts";
 /** What the system says about a socket that this process has open. */
 export interface DescriptorAddress {
   readonly kind: SocketKind;
-  /** `1.2.3.4:80`, `[::1]:80`, `unix:/run/x.sock`; an abstract Unix socket is `unix:@name`, an unnamed one `unix:`. */
+  /**
+   * `1.2.3.4:80`, `[::1]:80`, `unix:/run/x.sock`; an abstract Unix socket is `unix:@name`, an unnamed one `unix:`. A Unix
+   * socket keeps the path that it was bound to when its file is renamed.
+   */
   readonly boundAddress: string;
   /**
    * Whether it accepts connections, or, for UDP, takes datagrams from everybody. False for an accepted or connected

@@ -22,7 +22,6 @@ export class NotifyCommand {
   readonly #options: NotifyCommandOptions;
   readonly #waiting: Message[] = [];
   #sending: Promise<void> | undefined;
-  #closed = false;
   #failed = false;
 
   private constructor(program: string, options: NotifyCommandOptions) {
@@ -47,7 +46,6 @@ export class NotifyCommand {
    * @returns Whether it was delivered. Never rejects.
    */
   send(...assignments: readonly string[]): Promise<boolean> {
-    if (this.#closed) return Promise.resolve(false);
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const replaced = this.#waiting.findIndex((message) => isReplacedBy(message, assignments));
     if (replaced !== -1) this.#drop(replaced);
@@ -60,11 +58,6 @@ export class NotifyCommand {
   /** Resolves when nothing is left to send. */
   async settled(): Promise<void> {
     await this.#sending;
-  }
-
-  /** Takes no more messages; those that wait are sent. */
-  close(): void {
-    this.#closed = true;
   }
 
   #drop(index: number): void {

@@ -80,6 +80,15 @@ describe("systemdNotifier", () => {
     expect(sent()).toEqual(["READY=1", "MAINPID=4711 READY=1"]);
   });
 
+  it("tries a hand-over up to three times, since systemd would end both processes otherwise", async () => {
+    fakeCommand(`echo >> "$NOTIFY_SOCKET.tries"; [ $(wc -l < "$NOTIFY_SOCKET.tries") -ge 3 ] || exit 1; ${record}`);
+    expect(await create().handOver(4711)).toBe(true);
+    expect(sent()).toEqual(["MAINPID=4711 READY=1"]);
+    fakeCommand("exit 1");
+    expect(await create().handOver(4711)).toBe(false);
+    expect(logger.messages("warn")).toHaveLength(2);
+  });
+
   it("replaces pings and status texts that wait while systemd is slow, and nothing else", async () => {
     fakeCommand(`while [ ! -e "$NOTIFY_SOCKET.go" ]; do sleep 0.01; done; ${record}`);
     const notifier = create();

@@ -27,9 +27,9 @@ export interface SystemdNotifier {
   /**
    * Another process is the server from now on, and serves. This one says nothing more, neither that it stops nor that it
    * lives. Exit only when the promise is resolved: systemd takes the end of a process that it still believes to be the
-   * server for the end of the service.
+   * server for the end of the service, and ends the successor as well.
    *
-   * @returns Whether systemd was told; `true` when there is no systemd. Never rejects.
+   * @returns Whether systemd was told, after three attempts at most; `true` when there is no systemd. Never rejects.
    */
   handOver(pid: number): Promise<boolean>;
   /** Resolves when all messages have left or failed. Never rejects. */
@@ -79,37 +79,44 @@ export function systemdNotifier(
     return { ...notNotifying(commandMissing), successorEnvironment };
   }
 
+  let closed = false;
+  const send = (...assignments: readonly string[]): void => {
+    if (!closed) void command.send(...assignments);
+  };
   let stopWatchdog: (() => void) | undefined;
   const watch = (): void => {
-    if (WATCHDOG_PID !== undefined && WATCHDOG_PID !== String(pid)) return;
-    stopWatchdog ??= startWatchdog(WATCHDOG_USEC, { isHealthy, logger, ping: () => void command.send("WATCHDOG=1") });
+    if (closed || (WATCHDOG_PID !== undefined && WATCHDOG_PID !== String(pid))) return;
+    stopWatchdog ??= startWatchdog(WATCHDOG_USEC, { isHealthy, logger, ping: () => send("WATCHDOG=1") });
   };
   const close = (): void => {
+    closed = true;
     stopWatchdog?.();
-    stopWatchdog = () => {};
-    command.close();
   };
   return {
     handOverProblem: undefined,
     successorEnvironment,
     ready(status) {
-      void command.send("READY=1", ...(status === undefined ? [] : [statusLine(status)]));
+      send("READY=1", ...(status === undefined ? [] : [statusLine(status)]));
       watch();
     },
-    reloading: () => void command.send("RELOADING=1", `MONOTONIC_USEC=${process.hrtime.bigint() / 1_000n}`),
-    status: (text) => void command.send(statusLine(text)),
-    stopping: (longestMs) =>
-      void command.send("STOPPING=1", ...(longestMs === undefined ? [] : [extension(longestMs)])),
-    extendTimeout: (timeMs) => void command.send(extension(timeMs)),
-    handOver(successor) {
-      const told = command.send(`MAINPID=${successor}`, "READY=1");
+    reloading: () => send("RELOADING=1", `MONOTONIC_USEC=${process.hrtime.bigint() / 1_000n}`),
+    status: (text) => send(statusLine(text)),
+    stopping: (longestMs) => send("STOPPING=1", ...(longestMs === undefined ? [] : [extension(longestMs)])),
+    extendTimeout: (timeMs) => send(extension(timeMs)),
+    async handOver(successor) {
       close();
-      return told;
+      // Too much depends on it to give up at the first failure.
+      for (let attempt = 1; attempt <= handOverAttempts; attempt++) {
+        if (await command.send(`MAINPID=${successor}`, "READY=1")) return true;
+      }
+      return false;
     },
     settled: () => command.settled(),
     close,
   };
 }
+
+const handOverAttempts = 3;
 
 const mainProcessOnly =
   "systemd would stop the service together with its first process; " +
