@@ -161,25 +161,27 @@ export class MainThreadLife {
   async #upgrade(): Promise<number> {
     const { configuration, enterPhase, logger } = this.#context;
     const { run } = this;
-    if (run.stopping) throw CirqueError.internal("UpgradeError", "the server stops already");
+    const { upgradeSock } = configuration();
     const notifier = this.#notifier ?? systemdNotifier({}, logger);
-    enterPhase("GracefulUpgradeTransferringFds");
-    let pid: number;
     try {
-      pid = await startSuccessor({ configuration: configuration(), logger, sockets: run.sockets, notifier });
+      if (run.stopping) throw CirqueError.internal("UpgradeError", "the server stops already");
+      enterPhase("GracefulUpgradeTransferringFds");
+      const pid = await startSuccessor({ configuration: configuration(), logger, sockets: run.sockets, notifier });
+      logger.info({ pid }, "the new process serves; this one stops when what is in flight is finished");
+      enterPhase("GracefulUpgradeCloseTimeout");
+      await notifier.handOver(pid);
+      await reportUpgradeOutcome(upgradeSock, { upgraded: pid });
+      void run.stop("graceful", true);
+      return pid;
     } catch (error) {
-      enterPhase("Running");
+      if (!run.stopping) enterPhase("Running");
+      await reportUpgradeOutcome(upgradeSock, { failed: messageOf(error) });
       throw error;
     }
-    logger.info({ pid }, "the new process serves; this one stops when what is in flight is finished");
-    enterPhase("GracefulUpgradeCloseTimeout");
-    await notifier.handOver(pid);
-    void run.stop("graceful", true);
-    return pid;
   }
 
   #onRequest(what: Exclude<ServerRequest, StopMode>): void {
-    const { configuration, logger } = this.#context;
+    const { logger } = this.#context;
     if (what === "reopenLogs") {
       this.reopenLogs();
       logger.info("the log files were opened again");
@@ -191,14 +193,9 @@ export class MainThreadLife {
         );
       });
     } else {
-      const { upgradeSock } = configuration();
-      this.upgrade().then(
-        (pid) => reportUpgradeOutcome(upgradeSock, { upgraded: pid }),
-        (error: unknown) => {
-          logger.error({ err: error }, messageOf(error));
-          return reportUpgradeOutcome(upgradeSock, { failed: messageOf(error) });
-        },
-      );
+      this.upgrade().catch((error: unknown) => {
+        logger.error({ err: error }, messageOf(error));
+      });
     }
   }
 

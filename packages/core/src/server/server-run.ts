@@ -59,9 +59,7 @@ export class ServerRun {
     this.#context = context;
     const { configuration, inherited, logger, metrics, services, sharesPorts, threads } = context;
     const { own, data } = threads ? divide(inherited, services) : { own: inherited, data: [] };
-    this.#sockets = new SocketTable({ inherited: own, shared: sharesPorts });
-    // Where ports were chosen by the system, the data threads keep them.
-    for (const socket of data) this.#sockets.assign(socket);
+    this.#sockets = new SocketTable({ inherited: own, elsewhere: data, shared: sharesPorts });
     this.#threads = threads && this.#createThreads(threads, data);
     this.#runner = new ServiceRunner(
       { configuration: configuration(), logger, metrics, threadFor: (handle) => this.#threadFor(handle) },

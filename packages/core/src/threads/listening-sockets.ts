@@ -23,7 +23,7 @@ export interface ListeningSockets {
    * to bind the address itself. They are given out once.
    */
   take(kind: SocketKind, address: string): readonly number[];
-  /** Whether {@link take} would give one. */
+  /** Whether {@link take} would give one in this thread or in another one. */
   inherits(kind: SocketKind, address: string): boolean;
   /**
    * The address to bind when nothing was inherited: the same, but where the configured port is 0, the port that all

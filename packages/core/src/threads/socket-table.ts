@@ -3,6 +3,8 @@ import type { ListeningSocket, ListeningSockets, ServiceSocket, SocketKind } fro
 /** What a {@link SocketTable} is made of. */
 export interface SocketTableOptions {
   readonly inherited?: readonly ServiceSocket[];
+  /** Inherited sockets that are for other threads of this process. */
+  readonly elsewhere?: readonly ServiceSocket[];
   /** See `DataThreadStart.assigned`. */
   readonly assigned?: ReadonlyMap<string, string>;
   /** Whether addresses are shared with other sockets. */
@@ -26,7 +28,8 @@ export class SocketTable {
     this.#options = options;
     this.#inherited = [...(options.inherited ?? [])];
     this.#assigned = new Map(options.assigned);
-    for (const socket of this.#inherited) this.assign(socket);
+    // The port that the system once chose stays.
+    for (const socket of [...this.#inherited, ...(options.elsewhere ?? [])]) this.assign(socket);
   }
 
   /** The sockets that are open. */
@@ -84,7 +87,9 @@ class SocketsOfService implements ListeningSockets {
   }
 
   inherits(kind: SocketKind, address: string): boolean {
-    return this.#sockets.inherited.some((socket) => belongsTo(socket, this.#service, kind, address));
+    const { inherited, options } = this.#sockets;
+    const all = [...inherited, ...(options.elsewhere ?? [])];
+    return all.some((socket) => belongsTo(socket, this.#service, kind, address));
   }
 
   take(kind: SocketKind, address: string): readonly number[] {

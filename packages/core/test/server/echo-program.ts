@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { metricsService } from "../../src/observability/metrics-service.ts";
 import { Server } from "../../src/server/server.ts";
 import { backgroundService } from "../../src/services/background-service.ts";
@@ -6,9 +7,8 @@ import { ListeningService } from "../../src/services/listening-service.ts";
 import { EchoHandler } from "./echo-handler.ts";
 
 // A server as a user writes it: it echoes at the addresses in ECHO_ADDRESSES and shows metrics. When it runs, it
-// prints one line for each address. NEVER_READY adds a task that becomes ready only when the server stops; FAIL_IN_THREAD
-// is the number of a thread in which the program fails.
-if (process.env.FAIL_IN_SUCCESSOR && process.env.CIRQUE_INHERITED_SOCKETS) throw new Error("fails as a successor");
+// prints one line for each address. NEVER_READY, or the file NEVER_READY_IF, adds a task that becomes ready only when the server
+// stops; FAIL_IN_THREAD is the number of a thread in which the program fails.
 const server = new Server();
 if (process.env.FAIL_IN_THREAD === String(server.threadIndex)) throw new Error("fails in this thread");
 const echo = new ListeningService("echo", new EchoHandler());
@@ -18,7 +18,8 @@ for (const address of (process.env.ECHO_ADDRESSES ?? "127.0.0.1:0").split(",")) 
 }
 const metrics = metricsService().addTcp("127.0.0.1:0");
 server.addServices([echo, metrics]);
-if (process.env.NEVER_READY) {
+const { NEVER_READY, NEVER_READY_IF } = process.env;
+if (NEVER_READY || (NEVER_READY_IF && existsSync(NEVER_READY_IF))) {
   const untilStopped = async (shutdown: AbortSignal): Promise<void> => {
     await once(shutdown, "abort");
   };

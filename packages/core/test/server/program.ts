@@ -62,6 +62,16 @@ export class Program implements AsyncDisposable {
     return this.#match(pattern, this.process.stderr, () => this.#stderr);
   }
 
+  /** The process itself has ended; its successors hold its outputs open. */
+  async exitedItself(): Promise<void> {
+    if (this.process.exitCode === null && this.process.signalCode === null) await once(this.process, "exit");
+  }
+
+  /** The processes that have said that they run: the one that was started, and its successors. */
+  get runningProcesses(): readonly number[] {
+    return Array.from(this.#stdout.matchAll(/^running ([0-9]+)$/gm), ([, pid]) => Number(pid));
+  }
+
   /** What the program has written to its output so far. */
   get output(): string {
     return this.#stdout;
@@ -79,7 +89,9 @@ export class Program implements AsyncDisposable {
   }
 
   /** A connection to an address of the program. */
-  async connectTo(address: { readonly path: string } | { readonly host: string; readonly port: number }): Promise<Socket> {
+  async connectTo(
+    address: { readonly path: string } | { readonly host: string; readonly port: number },
+  ): Promise<Socket> {
     const socket = connect(address);
     socket.on("error", () => {});
     await once(socket, "connect");
@@ -93,6 +105,7 @@ export class Program implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.process.kill("SIGKILL");
+    for (const pid of this.runningProcesses) killIfAlive(pid);
     await this.#exited;
   }
 
@@ -107,6 +120,14 @@ export class Program implements AsyncDisposable {
       // The stream exists: nobody looks at one that is not piped.
       await Promise.race([once(stream as NonNullable<typeof stream>, "data"), ended]);
     }
+  }
+}
+
+function killIfAlive(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended.
   }
 }
 
