@@ -10,8 +10,8 @@ export interface FailToProxy {
 }
 
 /**
- * The default end (ERRP-07): the status an error names; 504 for an origin that is late and 502 for any other fault of
- * an origin; nothing for a client that has gone, 400 for another fault of a client; else 500.
+ * The default end (ERRP-07): the status an error names; 504 for an origin that is late, 503 for one that has all the
+ * connections that it may have, and 502 for any other fault of an origin; nothing for a client that has gone, 400 for another fault of a client; else 500.
  */
 export function defaultFailToProxy(error: CirqueError): FailToProxy {
   return { status: statusOf(error), canReuseDownstream: false };
@@ -19,7 +19,7 @@ export function defaultFailToProxy(error: CirqueError): FailToProxy {
 
 function statusOf(error: CirqueError): number {
   if (error.code === "HTTPStatus" && error.status !== undefined) return error.status;
-  if (error.source === "upstream") return TOO_LATE.has(error.code) ? 504 : 502;
+  if (error.source === "upstream") return TOO_LATE.has(error.code) ? 504 : TOO_MANY.has(error.code) ? 503 : 502;
   if (error.source === "downstream") return CLIENT_GONE.has(error.code) ? 0 : 400;
   return 500;
 }
@@ -41,4 +41,5 @@ const TOO_LATE: ReadonlySet<string> = new Set([
   "ReadTimedout",
   "WriteTimedout",
 ]);
+const TOO_MANY: ReadonlySet<string> = new Set(["ConnectionLimitReached", "ConnectionLimitTimedout"]);
 const CLIENT_GONE: ReadonlySet<string> = new Set(["ReadError", "WriteError", "WriteTimedout", "ConnectionClosed"]);

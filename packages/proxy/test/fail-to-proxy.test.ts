@@ -24,6 +24,10 @@ describe("defaultFailToProxy (ERRP-07)", () => {
     ...(["ConnectTimedout", "TLSHandshakeTimedout", "ReadTimedout", "WriteTimedout"] as const).map(
       (code): [CirqueError, number] => [CirqueError.upstream(code, "late"), 504],
     ),
+    ...(["ConnectionLimitReached", "ConnectionLimitTimedout"] as const).map((code): [CirqueError, number] => [
+      CirqueError.upstream(code, "busy"),
+      503,
+    ]),
     ...(["ConnectRefused", "ConnectNoRoute", "InvalidCert", "ConnectionClosed", "InvalidHTTPHeader"] as const).map(
       (code): [CirqueError, number] => [CirqueError.upstream(code, "bad"), 502],
     ),

@@ -39,6 +39,8 @@ export class Exchange<Ctx> implements ServerSessionObserver {
   #failure: CirqueError | undefined;
   /** Rejects what the spine waits for; made when it waits for a callback. */
   #interrupt: PromiseWithResolvers<never> | undefined;
+  /** Ends the wait for a connection; made when there is one. */
+  #connecting: AbortController | undefined;
   /** Whether a kept connection has failed this request: others that are as old will not do any better. */
   #wantsFresh = false;
   /** Whether the origin has changed the protocol, as it was asked to. */
@@ -108,8 +110,8 @@ export class Exchange<Ctx> implements ServerSessionObserver {
         }
         try {
           this.#throwIfFailed();
-          let upstream = this.environment.connector.session(peer, this.#wantsFresh);
-          if (isPromise(upstream)) upstream = await upstream;
+          const kept = this.#wantsFresh ? undefined : this.environment.connector.keptSession(peer);
+          const upstream = kept ?? (await this.#connect(peer));
           this.#use(upstream, peer);
           const connected = callbacks.connectedToUpstream?.(session, upstream.reused, peer, ctx);
           if (isPromise(connected)) await this.#unlessFailed(connected);
@@ -172,6 +174,16 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     if (first !== undefined) filters.push((chunk) => first.call(callbacks, this.session, chunk, this.ctx));
     if (second !== undefined) filters.push((chunk) => second.call(callbacks, this.session, chunk, this.ctx));
     return filters;
+  }
+
+  /** A session on a new connection. A client that leaves is not waited for any longer. */
+  async #connect(peer: HttpPeer): Promise<ClientSession> {
+    this.#connecting = new AbortController();
+    try {
+      return await this.environment.connector.newSession(peer, this.#wantsFresh, this.#connecting.signal);
+    } finally {
+      this.#connecting = undefined;
+    }
   }
 
   #use(upstream: ClientSession, peer: HttpPeer): void {
@@ -277,6 +289,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     if (this.#failure !== undefined) return;
     const error = asCirqueError(cause);
     this.#failure = error;
+    this.#connecting?.abort(error);
     this.#upstream?.abort(error);
     this.#download?.fail(error);
     this.#interrupt?.reject(error);
