@@ -1,10 +1,9 @@
-import type { Socket } from "node:net";
+import { Acceptance } from "../acceptance/acceptance.ts";
 import type { ServerConfiguration } from "../configuration/server-configuration.ts";
 import { CirqueError } from "../errors/cirque-error.ts";
 import type { TcpListenerOptions, UnixListenerOptions } from "../listeners/bind-options.ts";
 import type { Endpoint } from "../listeners/endpoint.ts";
 import { Listener, type ListenerEvents } from "../listeners/listener.ts";
-import type { Counter } from "../observability/metric.ts";
 import type { ConnectionHandler } from "./connection-handler.ts";
 import type { ReloadAnswer, Service, ServiceContext, ServicePlacement } from "./service.ts";
 
@@ -106,20 +105,18 @@ export class ListeningService<Handler extends ConnectionHandler = ConnectionHand
   async #bind(listener: Listener, context: ServiceContext): Promise<void> {
     const { logger, metrics, shutdown, thread } = context;
     const labels = { service: this.name, listener: listener.endpoint.address };
-    const accepted = metrics.counter("cirque_connections_accepted_total", "Connections accepted", labels);
     const failed = metrics.counter("cirque_accept_errors_total", "Connections that could not be accepted", labels);
-    const handlerErrors = metrics.counter("cirque_connection_handler_errors_total", handlerErrorsHelp, labels);
     const open = (): Promise<number> => listener.connectionCount();
     this.#removeGauges.push(
       metrics.gaugeFrom("cirque_connections_open", "Accepted connections that are open", open, labels),
     );
-    const connection = this.#connectionHandler(listener.endpoint, context, accepted, handlerErrors);
+    const acceptance = new Acceptance(this.name, listener.endpoint, this.handler, context);
     const acceptError = logOncePerSecond((error) =>
       logger.error({ err: error, ...labels }, "a connection was not accepted"),
     );
     await listener.bind(
       {
-        connection,
+        connection: (socket) => acceptance.accept(socket),
         acceptError: (error) => {
           failed.inc();
           acceptError(error);
@@ -131,31 +128,6 @@ export class ListeningService<Handler extends ConnectionHandler = ConnectionHand
     );
     if (listener.boundAddress !== undefined) logger.info({ address: listener.boundAddress }, "listening");
   }
-
-  #connectionHandler(
-    endpoint: Endpoint,
-    { logger }: ServiceContext,
-    accepted: Counter,
-    errors: Counter,
-  ): (socket: Socket) => void {
-    const { handler } = this;
-    return (socket) => {
-      accepted.inc();
-      const fail = (error: unknown): void => {
-        errors.inc();
-        socket.on("error", ignore);
-        socket.destroy();
-        logger.error({ err: error, listener: endpoint.address }, "the connection handler failed");
-      };
-      try {
-        // The type says void, which an async function is assignable to; its rejection belongs here as well.
-        const result: unknown = handler.handle(socket, { endpoint });
-        if (result instanceof Promise) result.catch(fail);
-      } catch (error) {
-        fail(error);
-      }
-    };
-  }
 }
 
 function retryEvents({ endpoint }: Listener, { logger }: ServiceContext): Pick<ListenerEvents, "retry"> {
@@ -164,10 +136,6 @@ function retryEvents({ endpoint }: Listener, { logger }: ServiceContext): Pick<L
     retry: (error, attempt) => logger.warn({ attempt, listener: address }, `${error.message}. It is tried again`),
   };
 }
-
-const handlerErrorsHelp = "Connections destroyed because their handler failed";
-
-function ignore(): void {}
 
 /** When descriptors run out, every connection fails, and a line for each would fill the disk as well. */
 function logOncePerSecond(log: (error: Error) => void): (error: Error) => void {
