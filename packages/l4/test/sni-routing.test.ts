@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import tls from "node:tls";
 import { promisify } from "node:util";
-import { HttpPeer } from "@cirque/core";
+import { Peer } from "@cirque/core";
 import { describe, expect, it } from "vitest";
 import type { TcpSession } from "../src/index.ts";
 import { certificate, privateKey } from "./harness/backend-test-certificate.ts";
@@ -24,10 +24,10 @@ function tlsUpstream(name: string): Promise<Upstream> {
 
 function routes(upstreams: Readonly<Record<string, Upstream>>, seen: TcpSession[] = []) {
   return {
-    upstreamPeer(session: TcpSession): HttpPeer | undefined {
+    upstreamPeer(session: TcpSession): Peer | undefined {
       seen.push(session);
       const upstream = upstreams[session.clientHello?.serverName ?? ""];
-      return upstream && new HttpPeer(upstream.address);
+      return upstream && new Peer(upstream.address);
     },
   };
 }
@@ -138,7 +138,7 @@ describe("TLS", () => {
     await using upstream = await tlsUpstream("inside");
     const server = tls.createServer({ cert: certificate, key: privateKey, allowHalfOpen: true });
     await using proxy = await TestTcpProxy.start(
-      { upstreamPeer: () => new HttpPeer(upstream.address, { sni: "backend.test", ca: certificate }) },
+      { upstreamPeer: () => new Peer(upstream.address, { sni: "backend.test", ca: certificate }) },
       {},
       server,
     );
@@ -160,7 +160,7 @@ describe("TLS", () => {
   it("to a peer that cannot be verified is a failed connection", async () => {
     await using upstream = await tlsUpstream("inside");
     await using proxy = await TestTcpProxy.start({
-      upstreamPeer: () => new HttpPeer(upstream.address, { sni: "other.test", ca: certificate }),
+      upstreamPeer: () => new Peer(upstream.address, { sni: "other.test", ca: certificate }),
     });
     using client = await proxy.connect();
     await client.whenClosed();

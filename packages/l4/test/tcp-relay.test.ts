@@ -1,12 +1,12 @@
 import { createHash, randomBytes } from "node:crypto";
-import { HttpPeer } from "@cirque/core";
+import { Peer } from "@cirque/core";
 import { expect, it } from "vitest";
 import { refusingAddress, Upstream } from "./harness/end-point.ts";
 import { TestTcpProxy } from "./harness/test-tcp-proxy.ts";
 
 it("carries bytes both ways, counts them, and ends when both sides have", async () => {
   await using upstream = await Upstream.start();
-  await using proxy = await TestTcpProxy.start({ upstreamPeer: () => new HttpPeer(upstream.address) });
+  await using proxy = await TestTcpProxy.start({ upstreamPeer: () => new Peer(upstream.address) });
   using client = await proxy.connect();
   client.send("ping");
   const peer = await upstream.next();
@@ -35,7 +35,7 @@ it("carries bytes both ways, counts them, and ends when both sides have", async 
 it("lets a peer speak first", async () => {
   await using upstream = await Upstream.start("220 welcome\r\n");
   await using proxy = await TestTcpProxy.start({
-    upstreamPeer: () => new HttpPeer(upstream.address),
+    upstreamPeer: () => new Peer(upstream.address),
     connected: () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve))),
   });
   using client = await proxy.connect();
@@ -44,7 +44,7 @@ it("lets a peer speak first", async () => {
 
 it.each(["client", "upstream"])("keeps what remains open when the %s ends its half", async (first) => {
   await using upstream = await Upstream.start();
-  await using proxy = await TestTcpProxy.start({ upstreamPeer: () => new HttpPeer(upstream.address) });
+  await using proxy = await TestTcpProxy.start({ upstreamPeer: () => new Peer(upstream.address) });
   using client = await proxy.connect();
   const peer = await upstream.next();
   const [early, late] = first === "client" ? [client, peer] : [peer, client];
@@ -61,7 +61,7 @@ it("carries 32 MiB each way at once, unchanged", async () => {
   const length = 32 * 1024 * 1024;
   const [up, down] = [randomBytes(length), randomBytes(length)];
   await using upstream = await Upstream.start();
-  await using proxy = await TestTcpProxy.start({ upstreamPeer: () => new HttpPeer(upstream.address) });
+  await using proxy = await TestTcpProxy.start({ upstreamPeer: () => new Peer(upstream.address) });
   using client = await proxy.connect();
   const peer = await upstream.next();
   client.send(up).end();
@@ -76,7 +76,7 @@ it("carries 32 MiB each way at once, unchanged", async () => {
 
 it.each(["upload", "download"])("stops reading when the %s stands still, and goes on", async (direction) => {
   await using upstream = await Upstream.start();
-  await using proxy = await TestTcpProxy.start({ upstreamPeer: () => new HttpPeer(upstream.address) });
+  await using proxy = await TestTcpProxy.start({ upstreamPeer: () => new Peer(upstream.address) });
   using client = await proxy.connect();
   const peer = await upstream.next();
   const [source, sink] = direction === "upload" ? [client, peer] : [peer, client];
@@ -100,7 +100,7 @@ it.each(["upload", "download"])("stops reading when the %s stands still, and goe
 
 it.each(["client", "upstream"])("passes a reset of the %s on as a reset", async (side) => {
   await using upstream = await Upstream.start();
-  await using proxy = await TestTcpProxy.start({ upstreamPeer: () => new HttpPeer(upstream.address) });
+  await using proxy = await TestTcpProxy.start({ upstreamPeer: () => new Peer(upstream.address) });
   using client = await proxy.connect();
   const peer = await upstream.next();
   client.send("x");
@@ -119,7 +119,7 @@ it.each(["client", "upstream"])("passes a reset of the %s on as a reset", async 
 it("closes what is idle, and not what moves", async () => {
   await using upstream = await Upstream.start();
   await using proxy = await TestTcpProxy.start(
-    { upstreamPeer: () => new HttpPeer(upstream.address) },
+    { upstreamPeer: () => new Peer(upstream.address) },
     { idleTimeoutMs: 250 },
   );
   using idle = await proxy.connect();
@@ -136,7 +136,7 @@ it("closes what is idle, and not what moves", async () => {
 it("resets an idle connection that one side has not got everything of", async () => {
   await using upstream = await Upstream.start();
   await using proxy = await TestTcpProxy.start(
-    { upstreamPeer: () => new HttpPeer(upstream.address) },
+    { upstreamPeer: () => new Peer(upstream.address) },
     { idleTimeoutMs: 200 },
   );
   using client = await proxy.connect();
@@ -173,7 +173,7 @@ it.each([
   let first = true;
   await using proxy = await TestTcpProxy.start({
     upstreamPeer: () => {
-      if (!first) return new HttpPeer(upstream.address);
+      if (!first) return new Peer(upstream.address);
       first = false;
       return fail();
     },
@@ -193,7 +193,7 @@ it("tries the next peer while none is reached, at most maxAttempts times", async
   await using proxy = await TestTcpProxy.start({
     upstreamPeer: (session) => {
       seen.push(session.attempts);
-      return new HttpPeer(session.attempts < 2 ? refusing : upstream.address);
+      return new Peer(session.attempts < 2 ? refusing : upstream.address);
     },
   });
   using client = await proxy.connect();
@@ -201,7 +201,7 @@ it("tries the next peer while none is reached, at most maxAttempts times", async
   expect(seen).toEqual([0, 1, 2]);
   expect(await proxy.metrics.exposition()).toMatch(/^cirque_tcp_connect_retries_total\{.*\} 2$/m);
 
-  await using hopeless = await TestTcpProxy.start({ upstreamPeer: () => new HttpPeer(refusing) }, { maxAttempts: 2 });
+  await using hopeless = await TestTcpProxy.start({ upstreamPeer: () => new Peer(refusing) }, { maxAttempts: 2 });
   using refused = await hopeless.connect();
   await refused.whenClosed();
   const { session, error } = await hopeless.over();
@@ -212,7 +212,7 @@ it("tries the next peer while none is reached, at most maxAttempts times", async
 it("leaves it to failToConnect whether to try again", async () => {
   const refusing = await refusingAddress();
   await using proxy = await TestTcpProxy.start({
-    upstreamPeer: () => new HttpPeer(refusing),
+    upstreamPeer: () => new Peer(refusing),
     failToConnect: (_session, peer, _ctx, error) => {
       expect(peer.address).toBe(refusing);
       error.retry = false;
@@ -232,7 +232,7 @@ it("gives each connection a state of its own, and calls the callbacks in order",
     newCtx: () => ({ id: ++made }),
     upstreamPeer: (_session, ctx) => {
       order.push(`peer ${ctx.id}`);
-      return Promise.resolve(new HttpPeer(upstream.address));
+      return Promise.resolve(new Peer(upstream.address));
     },
     connected: (session, peer, ctx) => {
       expect(session.peer).toBe(peer);
@@ -255,10 +255,7 @@ it("gives each connection a state of its own, and calls the callbacks in order",
 
 it("logs each connection when it is asked to", async () => {
   await using upstream = await Upstream.start("hello");
-  await using proxy = await TestTcpProxy.start(
-    { upstreamPeer: () => new HttpPeer(upstream.address) },
-    { accessLog: true },
-  );
+  await using proxy = await TestTcpProxy.start({ upstreamPeer: () => new Peer(upstream.address) }, { accessLog: true });
   using client = await proxy.connect();
   await client.until("hello");
   const peer = await upstream.next();
@@ -282,7 +279,7 @@ it("logs each connection when it is asked to", async () => {
 
 it("drains: waits for open connections, and resets them when forced", async () => {
   await using upstream = await Upstream.start("hello");
-  await using proxy = await TestTcpProxy.start({ upstreamPeer: () => new HttpPeer(upstream.address) });
+  await using proxy = await TestTcpProxy.start({ upstreamPeer: () => new Peer(upstream.address) });
   using one = await proxy.connect();
   using two = await proxy.connect();
   await Promise.all([one.until("hello"), two.until("hello")]);
@@ -302,7 +299,7 @@ it("drains: waits for open connections, and resets them when forced", async () =
 });
 
 it("does not wait for callbacks that never settle once it is forced", async () => {
-  await using stuck = await TestTcpProxy.start({ upstreamPeer: () => new Promise<HttpPeer>(() => {}) });
+  await using stuck = await TestTcpProxy.start({ upstreamPeer: () => new Promise<Peer>(() => {}) });
   using client = await stuck.connect();
   await new Promise(setImmediate);
   await stuck.proxy.drain(AbortSignal.abort());
@@ -319,7 +316,7 @@ it("does not wait for callbacks that never settle once it is forced", async () =
 
 it("keeps the connections of two hundred clients apart", async () => {
   await using upstream = await Upstream.start();
-  await using proxy = await TestTcpProxy.start({ upstreamPeer: () => new HttpPeer(upstream.address) });
+  await using proxy = await TestTcpProxy.start({ upstreamPeer: () => new Peer(upstream.address) });
   const clients = await Promise.all(Array.from({ length: 200 }, () => proxy.connect()));
   const texts = clients.map((client, index) => {
     const text = `${index}:`.padEnd(1 + (index % 40) * 997, String.fromCharCode(97 + (index % 26)));

@@ -7,8 +7,8 @@ import {
   type ConnectionListener,
   type ConnectOptions,
   connect,
-  type HttpPeer,
   type Logger,
+  type Peer,
 } from "@cirque/core";
 import { receiveClientHello } from "../client-hello/receive-client-hello.ts";
 import type { ProxyTcp } from "./proxy-tcp.ts";
@@ -102,7 +102,7 @@ export class TcpExchange<Ctx> {
   }
 
   /** Nothing was sent yet, so any peer will do: each failure asks for the next, until the attempts are used up. */
-  async #connect(): Promise<readonly [HttpPeer, Connection]> {
+  async #connect(): Promise<readonly [Peer, Connection]> {
     const { callbacks, maxAttempts, metrics } = this.#environment;
     const { session } = this;
     for (;;) {

@@ -12,7 +12,7 @@ import { DEFAULT_TCP_PROXY_OPTIONS, TcpProxy, type TcpProxyOptions } from "./tcp
  * roots cannot be read, `InvalidCert` when it holds none.
  *
  * @example
- * const databases = tcpProxyService(server.configuration, { upstreamPeer: () => new HttpPeer("10.0.0.7:5432") });
+ * const databases = tcpProxyService(server.configuration, { upstreamPeer: () => new Peer("10.0.0.7:5432") });
  * databases.addTcp("0.0.0.0:5432");
  * server.addService(databases);
  */

@@ -1,5 +1,5 @@
 import type { TLSSocket } from "node:tls";
-import type { AcceptedConnection, Connection, HttpPeer } from "@cirque/core";
+import type { AcceptedConnection, Connection, Peer } from "@cirque/core";
 import type { ClientHello } from "../client-hello/client-hello.ts";
 
 /** What is known of one connection that is proxied. Callbacks read it, the proxy writes it. */
@@ -15,7 +15,7 @@ export class TcpSession {
   /** What the client said first, with `readClientHello`. */
   clientHello: ClientHello | undefined;
   /** The peer that is connected to, or was tried last. */
-  peer: HttpPeer | undefined;
+  peer: Peer | undefined;
   /** How many peers were tried. */
   attempts = 0;
   /** Time from the start until the peer was connected; `undefined` until then. */
