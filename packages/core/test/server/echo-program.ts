@@ -25,6 +25,8 @@ if (NEVER_READY || (NEVER_READY_IF && existsSync(NEVER_READY_IF))) {
   };
   server.addService(backgroundService("never ready", { startWithReadyNotifier: untilStopped }));
 }
+if (server.threadIndex > 0)
+  console.log(`starts ${server.threadIndex} ${JSON.stringify(server.configuration.userSettings)}`);
 server.onReload(({ userSettings }) => {
   if (userSettings.refuse === server.threadIndex) throw new Error(`refused by thread ${server.threadIndex}`);
   return () => console.log(`reloaded ${server.threadIndex} ${JSON.stringify(userSettings)}`);
