@@ -7,6 +7,7 @@ export * from "./http1/index.ts";
 export * from "./listeners/index.ts";
 export * from "./observability/index.ts";
 export { withDefaults } from "./options/with-defaults.ts";
+export * from "./proxy-protocol/index.ts";
 export * from "./server/index.ts";
 export * from "./services/index.ts";
 export * from "./session/index.ts";
