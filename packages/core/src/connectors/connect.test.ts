@@ -1,12 +1,12 @@
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer, connect as netConnect, type Server, type Socket } from "node:net";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Worker } from "node:worker_threads";
 import { describe, expect, it } from "vitest";
 import { FakeClock } from "../../test/wire/fake-clock.ts";
 import { settled } from "../../test/wire/raw-peer.ts";
+import { SilentListener } from "../../test/wire/silent-listener.ts";
 import { type ConnectOptions, connect } from "./connect.ts";
 import { connectError } from "./connect-error.ts";
 import { HttpPeer } from "./http-peer.ts";
@@ -217,37 +217,3 @@ describe("a connection that cannot be made (CONN-03)", () => {
     expect(error.message).toContain("it did not work");
   });
 });
-
-/** Listens, accepts nothing, and has no room for more connections: the next one gets no answer. */
-class SilentListener {
-  readonly address: string;
-  readonly #worker: Worker;
-  readonly #fillers: readonly Socket[];
-
-  private constructor(worker: Worker, port: number) {
-    this.#worker = worker;
-    this.address = `127.0.0.1:${port}`;
-    this.#fillers = Array.from({ length: 8 }, () => netConnect({ port, host: "127.0.0.1" }).on("error", () => {}));
-  }
-
-  static async start(): Promise<SilentListener> {
-    // Its thread stands still, so that it never accepts.
-    const worker = new Worker(
-      `const { parentPort } = require("node:worker_threads");
-       const server = require("node:net").createServer().listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
-         parentPort.postMessage(server.address().port);
-         setImmediate(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0));
-       });`,
-      { eval: true },
-    );
-    const [port] = await once(worker, "message");
-    const listener = new SilentListener(worker, port);
-    await settled();
-    return listener;
-  }
-
-  async stop(): Promise<void> {
-    for (const socket of this.#fillers) socket.destroy();
-    await this.#worker.terminate();
-  }
-}

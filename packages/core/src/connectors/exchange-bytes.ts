@@ -20,8 +20,8 @@ export interface Step<T> {
 }
 
 /**
- * Talks with the other end of a stream until the reader has what it wants; then the stream is paused, and bytes that came
- * behind are back in it. Its owner destroys it when this rejects.
+ * Talks with the other end of a stream until the reader has what it wants. Bytes that came behind that are back in the
+ * stream then. Its owner destroys it when this rejects.
  * @throws What the reader throws; an error when the stream breaks or ends; the signal's reason when it is aborted.
  */
 export function exchangeBytes<T>(
@@ -32,34 +32,42 @@ export function exchangeBytes<T>(
 ): Promise<T> {
   return new Promise((resolve, reject) => {
     let received: Buffer = Buffer.alloc(0);
+    let over = false;
     const stop = (): void => {
+      over = true;
       signal.removeEventListener("abort", onAbort);
-      stream.off("data", onData);
+      stream.off("readable", onReadable);
       stream.off("end", onEnd);
       stream.off("close", onEnd);
-      stream.pause();
+      stream.off("error", fail);
     };
     const fail = (error: unknown): void => {
       stop();
       // The owner destroys it; an error that comes until then is of no more interest.
-      stream.off("error", fail);
       stream.on("error", ignore);
       reject(error);
     };
     const onAbort = (): void => fail(signal.reason);
     const onEnd = (): void => fail(new Error("the connection was closed"));
-    const onData = (chunk: Buffer): void => {
+    const take = (chunk: Buffer): void => {
       received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
+      for (let step = reader.read(received); step !== undefined; step = reader.read(received)) {
+        received = received.subarray(step.consumed);
+        if (step.send !== undefined) stream.write(step.send);
+        if (step.result === undefined) continue;
+        stop();
+        if (received.length > 0) stream.unshift(received);
+        resolve(step.result);
+        return;
+      }
+    };
+    // Not by `data`: to take that listener away again would leave the stream paused for whoever gets it.
+    const onReadable = (): void => {
       try {
-        for (let step = reader.read(received); step !== undefined; step = reader.read(received)) {
-          received = received.subarray(step.consumed);
-          if (step.send !== undefined) stream.write(step.send);
-          if (step.result === undefined) continue;
-          stop();
-          stream.off("error", fail);
-          if (received.length > 0) stream.unshift(received);
-          resolve(step.result);
-          return;
+        while (!over) {
+          const chunk: Buffer | null = stream.read();
+          if (chunk === null) return;
+          take(chunk);
         }
       } catch (error) {
         fail(error);
@@ -71,12 +79,11 @@ export function exchangeBytes<T>(
       return;
     }
     signal.addEventListener("abort", onAbort);
-    stream.on("data", onData);
+    stream.on("readable", onReadable);
     stream.on("end", onEnd);
     stream.on("close", onEnd);
     if (typeof first === "string") stream.write(first, "latin1");
     else stream.write(first);
-    stream.resume();
   });
 }
 
