@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the benchmarks need from Debian or Ubuntu: nginx, haproxy, and wrk, the load generator.
+# Installs what the benchmarks need from Debian or Ubuntu: nginx with its stream module, haproxy, and wrk, the load generator.
 # Run as root. The packages start services of their own; those are kept from starting, or stopped and
 # disabled, since a benchmark starts each proxy itself.
 set -eu
@@ -23,7 +23,7 @@ fi
 
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -q
-apt-get install -q -y --no-install-recommends nginx haproxy wrk util-linux
+apt-get install -q -y --no-install-recommends nginx libnginx-mod-stream haproxy wrk util-linux
 
 if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
   systemctl disable --now nginx haproxy >/dev/null 2>&1 || true

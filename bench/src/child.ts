@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { pinnedTo } from "./cores.ts";
@@ -109,6 +110,20 @@ export class Child implements AsyncDisposable {
     }
   }
 
+  /**
+   * Waits until something receives datagrams at the port.
+   *
+   * @throws Error when the program ends first, or does not in time
+   */
+  async receiving(port: number): Promise<void> {
+    const deadline = performance.now() + startWithinMs;
+    while (!(await receives(port))) {
+      if (this.ended) throw new Error(`ended instead of receiving on port ${port}: ${this.errorText}`);
+      if (performance.now() > deadline) throw new Error(`does not receive on port ${port}: ${this.errorText}`);
+      await delay(20);
+    }
+  }
+
   /** Asks the program to end, and insists after ten seconds. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.ended || this.#process.pid === undefined) return;
@@ -129,6 +144,12 @@ export async function freePort(): Promise<number> {
   await once(server, "close");
   if (address === null || typeof address === "string") throw new Error("the system gave no port");
   return address.port;
+}
+
+/** The system's table of UDP sockets has the local port in hexadecimal. */
+async function receives(port: number): Promise<boolean> {
+  const table = await readFile("/proc/net/udp", "utf8");
+  return table.includes(`:${port.toString(16).toUpperCase().padStart(4, "0")} 00000000:0000`);
 }
 
 async function accepts(port: number): Promise<boolean> {

@@ -69,7 +69,7 @@ export async function measureOnce(scenario: Scenario, peer: Peer, options: Measu
       profileName: options.cpuProfile ? scenario.name : undefined,
     });
     await using proxy = new Child(command, proxyCore);
-    await proxy.listening(port);
+    await (scenario.mode === "udp" ? proxy.receiving(port) : proxy.listening(port));
     const sample = await scenario.measure({
       port,
       seconds: options.seconds,

@@ -2,10 +2,10 @@ import type { ProxyUnderTest } from "./proxy-under-test.ts";
 import type { Sample } from "./sample.ts";
 
 /**
- * How a proxy is set up. `http` is HTTP/1.1 without TLS on both sides. Another mode is a word of one's own
- * here, and a configuration of that name for each peer that can do it.
+ * How a proxy is set up. `http` is HTTP/1.1 without TLS on both sides; `tcp` and `udp` pass bytes and datagrams on as
+ * they are. Another mode is a word of one's own here, and a configuration of that name for each peer that can do it.
  */
-export type Mode = "http";
+export type Mode = "http" | "tcp" | "udp";
 
 /** Something that not every proxy can do. */
 export type Ability = "websocket";
@@ -23,7 +23,7 @@ export interface Scenario {
   /** Abilities that a proxy needs, else it is left out. */
   readonly needs?: readonly Ability[];
   /** The program in `origins/` that answers, without its ending. */
-  readonly origin: "http1";
+  readonly origin: "http1" | "udp-echo";
   /** The figure to compare. */
   readonly figure: Figure;
   /** Puts the load on a proxy that has just been started, and measures it. */

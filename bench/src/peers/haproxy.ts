@@ -8,7 +8,7 @@ import { fillTemplate } from "./template.ts";
 export const haproxy: Peer = {
   name: "haproxy",
   abilities: ["websocket"],
-  modes: ["http"],
+  modes: ["http", "tcp"],
 
   async prepare() {
     const version = await versionOf("haproxy", ["-v"], /version (\d[\d.]*)/);

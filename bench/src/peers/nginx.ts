@@ -8,7 +8,7 @@ import { fillTemplate } from "./template.ts";
 export const nginx: Peer = {
   name: "nginx",
   abilities: ["websocket"],
-  modes: ["http"],
+  modes: ["http", "tcp", "udp"],
 
   async prepare() {
     const version = await versionOf("nginx", ["-v"], /nginx\/(\S+)/);

@@ -5,6 +5,8 @@ import { plainScenarios } from "./plain.ts";
 import { post64k } from "./post-64k.ts";
 import { slowOrigin } from "./slow-origin.ts";
 import { slowReader } from "./slow-reader.ts";
+import { tcpProxyScenarios } from "./tcp-proxy.ts";
+import { udpProxy } from "./udp-proxy.ts";
 import { websocketEcho } from "./websocket-echo.ts";
 
 /** All scenarios, in the order in which `--list` shows them and `all` runs them. */
@@ -16,4 +18,6 @@ export const scenarios: readonly Scenario[] = [
   idleConnections,
   slowReader,
   slowOrigin,
+  ...tcpProxyScenarios,
+  udpProxy,
 ];

@@ -18,6 +18,8 @@ export interface WrkScenarioOptions {
   readonly connections?: number;
   /** Length of the request's body; 0, the default, is a GET. */
   readonly uploadBytes?: number;
+  /** Set-up of the proxies. Default: `http`. */
+  readonly mode?: "http" | "tcp";
   /** Further request fields. */
   readonly fields?: Readonly<Record<string, string>>;
 }
@@ -27,7 +29,7 @@ export function wrkScenario(options: WrkScenarioOptions): Scenario {
   return {
     name: options.name,
     summary: options.summary,
-    mode: "http",
+    mode: options.mode ?? "http",
     origin: "http1",
     figure: "cpuMicrosPerRequest",
     measure: (proxy) => measure(options, proxy),

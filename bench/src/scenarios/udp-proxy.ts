@@ -1,0 +1,38 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { LoadProgram } from "../load-program.ts";
+import type { ProxyUnderTest } from "../proxy-under-test.ts";
+import type { Sample } from "../sample.ts";
+import type { Scenario } from "../scenario.ts";
+
+const clients = 64;
+const datagramBytes = 100;
+
+/** Datagrams and their echoes; a "request" is one of each. */
+export const udpProxy: Scenario = {
+  name: "udp-proxy",
+  summary: `UDP proxied: datagrams of ${datagramBytes} bytes and their echoes, of ${clients} clients`,
+  mode: "udp",
+  origin: "udp-echo",
+  figure: "cpuMicrosPerRequest",
+  measure,
+};
+
+async function measure(proxy: ProxyUnderTest): Promise<Sample> {
+  await using load = await LoadProgram.start("udp-echo", proxy.port, clients, datagramBytes);
+  await delay(proxy.warmUpSeconds * 1_000, undefined, { signal: proxy.signal });
+  const before = await load.figures("errors");
+  const window = proxy.openWindow();
+  await delay(proxy.seconds * 1_000, undefined, { signal: proxy.signal });
+  const { messages, errors, p50Ms, p99Ms } = await load.figures("messages", "errors", "p50Ms", "p99Ms");
+  const figures = window.close();
+  return {
+    cpuMicrosPerRequest: figures.cpuMicros / messages,
+    requestsPerSecond: messages / figures.seconds,
+    p50Ms,
+    p99Ms,
+    errors: before.errors + errors,
+    rssBytes: proxy.rssBytes(),
+    proxyUtilization: figures.proxyUtilization,
+    loadUtilization: figures.loadUtilization,
+  };
+}
