@@ -1,5 +1,6 @@
 import { CirqueError, type Logger } from "@cirque/core";
 import { Backend } from "./backend.ts";
+import { type BackendsSnapshot, backendsOf, takeSnapshot } from "./backends-snapshot.ts";
 import { withDeadline } from "./deadline.ts";
 import type { Discovered, ServiceDiscovery } from "./discovery/service-discovery.ts";
 import { checkedDurationMs } from "./duration.ts";
@@ -27,6 +28,7 @@ export class Backends<Ext = unknown> {
   #healthCheck: HealthCheck<Ext> | undefined;
   #set: BackendSet<Ext> = { backends: [], health: [] };
   #healthOf: ReadonlyMap<string, BackendHealth> = new Map();
+  readonly #listeners = new Set<() => void>();
 
   /** @throws CirqueError `InvalidArgument` when the time-out of the discovery is out of range. */
   constructor(discovery: ServiceDiscovery<Ext>) {
@@ -43,7 +45,9 @@ export class Backends<Ext = unknown> {
   set healthCheck(healthCheck: HealthCheck<Ext> | undefined) {
     if (healthCheck?.timeoutMs !== undefined) checkedDurationMs("timeoutMs of the health check", healthCheck.timeoutMs);
     this.#healthCheck = healthCheck;
-    if (!healthCheck) for (const health of this.#set.health) health.forget();
+    if (healthCheck) return;
+    for (const health of this.#set.health) health.forget();
+    this.#changed();
   }
 
   /** The set in use. The same object for as long as neither a backend nor its weight or `ext` changes. */
@@ -62,7 +66,33 @@ export class Backends<Ext = unknown> {
   /** Lets a backend take requests, or not, whatever its health. Does nothing when it is not in the set. */
   setEnable(backend: Backend<Ext>, enabled: boolean): void {
     const health = this.#healthOf.get(backend.address);
-    if (health) health.enabled = enabled;
+    if (!health) return;
+    health.enabled = enabled;
+    this.#changed();
+  }
+
+  /**
+   * Calls back when the set, or the health of one of its backends, has changed: several times for several changes. The
+   * function returned ends that.
+   */
+  onChange(listener: () => void): () => void {
+    const own = (): void => listener();
+    this.#listeners.add(own);
+    return () => this.#listeners.delete(own);
+  }
+
+  /** The set and the health of each backend, for other threads. */
+  snapshot(): BackendsSnapshot {
+    return takeSnapshot(this.#set);
+  }
+
+  /** Takes over what another thread knows: the set, and the health of each backend. */
+  adopt(snapshot: BackendsSnapshot): void {
+    const backends = backendsOf(snapshot, this.#set.backends);
+    if (backends.length > 0) this.replace({ backends });
+    backends.forEach(({ address }, position) => {
+      this.#healthOf.get(address)?.adopt(snapshot.healthy[position] ?? true, snapshot.enabled[position] ?? true);
+    });
   }
 
   /**
@@ -106,6 +136,7 @@ export class Backends<Ext = unknown> {
       const health = this.#healthOf.get(address);
       if (health) health.enabled = enabled;
     }
+    if (changed || discovered.enabled) this.#changed();
     return changed;
   }
 
@@ -125,12 +156,17 @@ export class Backends<Ext = unknown> {
     if (!health || this.#healthCheck !== healthCheck) return;
     try {
       if (!health.observe(healthy, healthCheck.healthThreshold(healthy))) return;
+      this.#changed();
       this.#logChange(healthCheck.backendSummary?.(backend) ?? backend.address, healthy, reason);
       const told = healthCheck.healthStatusChange?.(backend, healthy);
       told?.catch((error: unknown) => this.#logFault(backend, error));
     } catch (error) {
       this.#logFault(backend, error);
     }
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener();
   }
 
   #logChange(summary: string, healthy: boolean, reason: unknown): void {

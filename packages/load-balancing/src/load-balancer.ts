@@ -1,6 +1,7 @@
 import { type BackgroundTask, createLogger, type Logger, type ServiceContext } from "@cirque/core";
 import type { Backend } from "./backend.ts";
 import { type BackendSet, Backends } from "./backends.ts";
+import type { BackendsSnapshot } from "./backends-snapshot.ts";
 import { StaticDiscovery } from "./discovery/static-discovery.ts";
 import { checkedDurationMs } from "./duration.ts";
 import type { HealthCheck } from "./health/health-check.ts";
@@ -166,13 +167,36 @@ export class LoadBalancer<Ext = unknown> implements BackgroundTask {
   async startWithReadyNotifier(
     shutdown: AbortSignal,
     notifyReady: () => void,
-    context?: Pick<ServiceContext, "logger">,
+    context?: Pick<ServiceContext, "logger"> & Partial<Pick<ServiceContext, "thread">>,
   ): Promise<void> {
     this.backends.logger ??= context?.logger ?? createLogger();
+    if (context?.thread && context.thread.dataThreads > 1) this.#publish(context.thread, shutdown);
     const discovered = await this.#updateOrLog(shutdown);
     if (shutdown.aborted) return;
     notifyReady();
     await Promise.all([this.#keepUpdated(discovered, shutdown), this.#keepChecked(shutdown)]);
+  }
+
+  /** What the background service does in data threads: it takes over what the main thread finds out. */
+  follow(_shutdown: AbortSignal, { thread }: Pick<ServiceContext, "thread">): void {
+    // Only the balancer of the same name publishes there.
+    thread.onPublished((snapshot) => this.backends.adopt(snapshot as BackendsSnapshot));
+  }
+
+  /** Tells the data threads of changes: those of one moment together. */
+  #publish(thread: ServiceContext["thread"], shutdown: AbortSignal): void {
+    let waiting = false;
+    const publish = (): void => {
+      waiting = false;
+      thread.publish(this.backends.snapshot());
+    };
+    const stop = this.backends.onChange(() => {
+      if (waiting) return;
+      waiting = true;
+      queueMicrotask(publish);
+    });
+    shutdown.addEventListener("abort", stop, { once: true });
+    publish();
   }
 
   async #keepUpdated(discovered: boolean, shutdown: AbortSignal): Promise<void> {

@@ -3,7 +3,8 @@ import { HttpProxy, type HttpProxyOptions } from "./http-proxy.ts";
 import type { ProxyHttp } from "./proxy-http.ts";
 
 /**
- * A service that proxies HTTP (PRX-01): add addresses to it, and add it to a server.
+ * A service that proxies HTTP (PRX-01): add addresses to it, and add it to a server. A reload of the configuration
+ * applies to the next request.
  *
  * @param configuration The server's: how many attempts, how many idle connections, trust roots, source addresses.
  * @param callbacks What to do with requests. One object serves all requests.
@@ -21,7 +22,13 @@ export function httpProxyService<Ctx>(
   options: HttpProxyOptions = {},
 ): ListeningService<HttpProxy<Ctx>> {
   const name = options.name ?? "HTTP proxy";
-  const proxy = new HttpProxy(callbacks, {
+  const proxy = new HttpProxy(callbacks, optionsFrom(configuration, options, name));
+  proxy.onReload = (settings) => optionsFrom(settings, options, name);
+  return new ListeningService(name, proxy);
+}
+
+function optionsFrom(configuration: ServerConfiguration, options: HttpProxyOptions, name: string): HttpProxyOptions {
+  return {
     maxAttempts: configuration.maxRetries,
     keylog: configuration.upstreamDebugSslKeylog,
     ...options,
@@ -33,6 +40,5 @@ export function httpProxyService<Ctx>(
       bindToIpv6: configuration.clientBindToIpv6,
       ...options.connector,
     },
-  });
-  return new ListeningService(name, proxy);
+  };
 }

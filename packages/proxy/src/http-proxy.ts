@@ -11,8 +11,10 @@ import {
   type Logger,
   MetricsRegistry,
   type Refusal,
+  type ReloadAnswer,
   type ResolvedHttp1ServerOptions,
   resolveServerOptions,
+  type ServerConfiguration,
   type ServerSession,
   type ServiceContext,
   silentLogger,
@@ -45,14 +47,17 @@ export interface HttpProxyOptions {
  * an accept loop of the user's own.
  */
 export class HttpProxy<Ctx> implements ConnectionHandler, Http1ServerHandler {
+  /** The options that follow from new settings of the server. Default: there are none. */
+  onReload: ((configuration: ServerConfiguration) => HttpProxyOptions) | undefined;
   readonly #callbacks: ProxyHttp<Ctx>;
-  readonly #options: HttpProxyOptions;
+  #options: HttpProxyOptions;
   readonly #serverOptions: ResolvedHttp1ServerOptions;
   readonly #connections = new Set<Http1ServerConnection>();
   /** What the last exchange of each connection leaves to the next, once it is over. */
   readonly #contexts = new WeakMap<Http1ServerConnection, Promise<unknown>>();
   #environment: ExchangeEnvironment<Ctx>;
   #logger: Logger = silentLogger;
+  #metrics: MetricsRegistry = new MetricsRegistry();
   #draining = false;
   #onEmpty: (() => void) | undefined;
 
@@ -60,13 +65,35 @@ export class HttpProxy<Ctx> implements ConnectionHandler, Http1ServerHandler {
     this.#callbacks = callbacks;
     this.#options = options;
     this.#serverOptions = resolveServerOptions(options.server);
-    this.#environment = this.#createEnvironment(silentLogger, new MetricsRegistry());
+    this.#environment = this.#createEnvironment(options);
   }
 
   /** Takes logger and metrics of the server (before that, nothing is logged). */
   start(context: ServiceContext): void {
     this.#logger = context.logger;
-    this.#environment = this.#createEnvironment(context.logger, context.metrics);
+    this.#metrics = context.metrics;
+    this.#environment = this.#createEnvironment(this.#options);
+  }
+
+  /**
+   * New options, but for those of `server`, from the next request on. Connections to origins that are kept are closed,
+   * and made anew with the new options.
+   *
+   * @returns what applies them.
+   * @throws CirqueError, RangeError for options that are not valid.
+   */
+  prepareOptions(options: HttpProxyOptions): () => void {
+    const environment = this.#createEnvironment(options);
+    return () => {
+      this.#options = options;
+      this.#environment.connector.close();
+      this.#environment = environment;
+    };
+  }
+
+  /** Looks at new settings of the server: see {@link onReload}. */
+  reload(configuration: ServerConfiguration): ReloadAnswer {
+    return this.onReload && this.prepareOptions(this.onReload(configuration));
   }
 
   handle(socket: Socket, _accepted: AcceptedConnection): void {
@@ -121,7 +148,9 @@ export class HttpProxy<Ctx> implements ConnectionHandler, Http1ServerHandler {
     }
   }
 
-  #createEnvironment(logger: Logger, metrics: MetricsRegistry): ExchangeEnvironment<Ctx> {
+  #createEnvironment(options: HttpProxyOptions): ExchangeEnvironment<Ctx> {
+    const logger = this.#logger;
+    const metrics = this.#metrics;
     const {
       connector,
       maxAttempts = 3,
@@ -129,7 +158,7 @@ export class HttpProxy<Ctx> implements ConnectionHandler, Http1ServerHandler {
       tunnelIdleTimeoutMs = 3_600_000,
       keylog = false,
       name = "http",
-    } = this.#options;
+    } = options;
     return {
       callbacks: this.#callbacks,
       connector: new HttpConnector({ ...(keylog && { onKeylog: keylogWriter(logger) }), ...connector, metrics }),

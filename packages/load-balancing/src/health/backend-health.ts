@@ -41,6 +41,13 @@ export class BackendHealth {
     return true;
   }
 
+  /** Takes over what another thread has found out. */
+  adopt(healthy: boolean, enabled: boolean): void {
+    this.#healthy = healthy;
+    this.#enabled = enabled;
+    this.#contraryResults = 0;
+  }
+
   /** Forgets what the checks said: healthy until they say otherwise. */
   forget(): void {
     this.#healthy = true;
