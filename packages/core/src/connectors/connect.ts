@@ -60,13 +60,15 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 async function established(peer: Peer, options: ConnectOptions, how: Circumstances): Promise<Established> {
   checkTlsName(peer);
-  const { nextHopPeer } = peer;
+  const { nextHopPeer, proxyHeader } = peer;
   const { tls, nextHop } = peer.options;
   const wrapped = how.wrapped || tls;
   const made =
     nextHop === undefined || nextHopPeer === undefined
       ? await transport(peer, options, { ...how, wrapped })
       : await throughNextHop(peer, nextHop, await established(nextHopPeer, options, { ...how, wrapped }), how);
+  // What breaks here is found out by the step that follows, or by whoever uses the connection first.
+  if (proxyHeader !== undefined) made.socket.write(proxyHeader);
   if (tls) {
     const startedAt = performance.now();
     made.socket = await step(peer, how, "TLSHandshakeTimedout", (signal) =>

@@ -25,6 +25,7 @@ const names: Record<keyof PeerOptions, true> = {
   dscp: true,
   nextHop: true,
   connect: true,
+  proxyProtocol: true,
   tls: true,
   sni: true,
   verifyCert: true,

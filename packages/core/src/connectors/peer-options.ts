@@ -4,6 +4,7 @@ import type { TLSSocket } from "node:tls";
 import { inspect } from "node:util";
 import { CirqueError } from "../errors/cirque-error.ts";
 import { withDefaults } from "../options/with-defaults.ts";
+import type { ProxyHeaderToSend } from "../proxy-protocol/encode-proxy-header.ts";
 import type { ConnectFacts } from "./connect-facts.ts";
 import type { NextHop } from "./next-hop.ts";
 import type { Peer } from "./peer.ts";
@@ -56,6 +57,12 @@ export interface PeerOptions {
    * over it. Peers with different functions never share connections.
    */
   readonly connect?: (peer: Peer, signal: AbortSignal) => Duplex | Promise<Duplex>;
+
+  /**
+   * A header of the PROXY protocol to send first, before TLS (CONN-08): it tells the peer who the client is. A connection
+   * serves only peers with the very same header: one client, if it has the client's address and port.
+   */
+  readonly proxyProtocol?: ProxyHeaderToSend;
 
   /** Whether to speak TLS. Default false; true when `sni` is set. */
   readonly tls?: boolean;

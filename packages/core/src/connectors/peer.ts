@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import { parseSocketAddress, type SocketAddress } from "../address/socket-address.ts";
 import { CirqueError } from "../errors/cirque-error.ts";
+import { encodeProxyHeader } from "../proxy-protocol/encode-proxy-header.ts";
 import {
   DEFAULT_PEER_OPTIONS,
   type PeerOptions,
@@ -20,6 +21,7 @@ export class Peer {
   readonly options: ResolvedPeerOptions;
   #reuseKey: string | undefined;
   #nextHopPeer: Peer | undefined;
+  #proxyHeader: Buffer | undefined;
 
   /**
    * @throws CirqueError `InvalidArgument` when the address cannot be read, or an option is not of its kind.
@@ -57,6 +59,16 @@ export class Peer {
     if (typeof peer !== "string") return peer;
     this.#nextHopPeer ??= new Peer(peer);
     return this.#nextHopPeer;
+  }
+
+  /**
+   * The header of the PROXY protocol that connections begin with, as bytes.
+   * @throws CirqueError `InvalidArgument` when what it is to say cannot be said.
+   */
+  get proxyHeader(): Buffer | undefined {
+    const header = this.options.proxyProtocol;
+    if (header !== undefined) this.#proxyHeader ??= encodeProxyHeader(header);
+    return this.#proxyHeader;
   }
 
   toString(): string {

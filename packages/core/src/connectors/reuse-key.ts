@@ -6,11 +6,11 @@ import type { Peer } from "./peer.ts";
  */
 export function reuseKeyOf(peer: Peer): string {
   const { options } = peer;
-  const { localAddress, localPort, localPortRange, groupKey, nextHop, connect, dscp } = options;
+  const { localAddress, localPort, localPortRange, groupKey, nextHop, connect, dscp, proxyProtocol } = options;
   const fromSomewhere = localAddress !== undefined || localPort !== undefined || localPortRange !== undefined;
   const plain =
     !options.tls && !fromSomewhere && groupKey === undefined && nextHop === undefined && connect === undefined;
-  if (plain && dscp === undefined) return peer.address;
+  if (plain && dscp === undefined && proxyProtocol === undefined) return peer.address;
   return JSON.stringify([
     peer.address,
     groupKey,
@@ -24,6 +24,7 @@ export function reuseKeyOf(peer: Peer): string {
       numberOf(nextHop.credentials?.password),
     ],
     connect && identityOf(connect),
+    peer.proxyHeader?.toString("latin1"),
     options.tls && [
       peer.sni,
       options.verifyCert,
