@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
+import { FakeClock } from "../../test/wire/fake-clock.ts";
 import { ConnectionPool, type Poolable, type UnusableReason } from "./connection-pool.ts";
 
 /** An idle connection whose fate a test decides. */
@@ -151,5 +152,74 @@ describe("ConnectionPool (POOL-16)", () => {
     [5, Number.NaN],
   ])("refuses to keep %d of a key and %d in all", (perKey, total) => {
     expect(() => new ConnectionPool<Fake>({ perKey, total })).toThrow(RangeError);
+  });
+
+  it("drops the oldest of all, key by key, in the order in which they came (V9-20)", () => {
+    const connections = ["a", "b", "c", "a", "b"].map((key, index) => put(key, `${key}${index}`));
+    pool.take("a");
+    connections.push(put("a", "again"));
+    const dropped = ["new 1", "new 2", "new 3", "new 4", "new 5"].map((key) => {
+      put(key, key);
+      return connections.flatMap(({ closed, name }) => (closed ? name : []));
+    });
+    expect(dropped).toEqual([
+      ["a0"],
+      ["a0", "b1"],
+      ["a0", "b1", "c2"],
+      ["a0", "b1", "c2", "b4"],
+      ["a0", "b1", "c2", "b4", "again"],
+    ]);
+    expect(pool.size).toBe(5);
+  });
+
+  it("closes one that does not fit, and gives the next", () => {
+    const fits = put("a", "fits");
+    const other = put("a", "other");
+    expect(pool.take("a", ({ name }) => name === "fits")).toBe(fits);
+    expect(other.closed).toBe(true);
+  });
+
+  it("evicts the oldest of a key when it is told to", () => {
+    const [oldest, newest] = ["1", "2"].map((name) => put("a", name));
+    expect(pool.evict("a")).toBe(true);
+    expect([oldest?.closed, newest?.closed]).toEqual([true, false]);
+    expect(pool.evict("b")).toBe(false);
+    expect([pool.has("a"), pool.has("b")]).toEqual([true, false]);
+  });
+});
+
+describe("who follows kept connections (V9-14)", () => {
+  it("is told how long each was idle, and what became of it", async () => {
+    using clock = new FakeClock();
+    await clock.pass(0);
+    const told: [string, string, number][] = [];
+    pool = new ConnectionPool<Fake>({
+      perKey: 2,
+      total: 5,
+      observer: {
+        onTaken: ({ name }, idleMs) => told.push(["taken", name, idleMs]),
+        onDropped: ({ name }, idleMs, reason) => told.push([reason, name, idleMs]),
+      },
+    });
+    put("a", "1");
+    await clock.pass(100);
+    put("a", "2");
+    await clock.pass(50);
+    pool.take("a");
+    put("a", "3");
+    put("a", "4");
+    put("b", "5").end("idle-timeout");
+    put("b", "6").usable = false;
+    pool.take("b");
+    await clock.pass(10);
+    pool.clear();
+    expect(told).toEqual([
+      ["taken", "2", 50],
+      ["evicted", "1", 150],
+      ["idle-timeout", "5", 0],
+      ["unfit", "6", 0],
+      ["cleared", "3", 10],
+      ["cleared", "4", 10],
+    ]);
   });
 });

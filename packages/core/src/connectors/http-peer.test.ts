@@ -1,6 +1,8 @@
+import { PassThrough } from "node:stream";
 import { describe, expect, it } from "vitest";
 import { HttpPeer } from "./http-peer.ts";
-import { checkTlsName } from "./peer.ts";
+import type { NextHop } from "./next-hop.ts";
+import { checkTlsName, Peer } from "./peer.ts";
 import { DEFAULT_PEER_OPTIONS, type PeerOptions } from "./peer-options.ts";
 
 const address = "10.0.0.1:443";
@@ -103,6 +105,9 @@ describe("peers share connections only when nothing that matters differs (POOL-0
   const tls: PeerOptions = { tls: true, sni: "a.example" };
   const pem = (name: string): { cert: string; key: string } => ({ cert: `cert of ${name}`, key: `key of ${name}` });
 
+  const hop = (peer: string | Peer, more: Partial<NextHop> = {}): NextHop => ({ protocol: "connect", peer, ...more });
+  const chained = (first: string): Peer => new Peer("10.0.0.9:1", { nextHop: hop(first) });
+
   it.each<[string, PeerOptions, PeerOptions]>([
     ["TLS", {}, { tls: true }],
     ["the name to ask for", tls, { ...tls, sni: "b.example" }],
@@ -125,6 +130,43 @@ describe("peers share connections only when nothing that matters differs (POOL-0
     ["the source address", { localAddress: "127.0.0.2" }, { localAddress: "127.0.0.3" }],
     ["a source address and none", {}, { localAddress: "127.0.0.2" }],
     ["the source port", { localPort: 4000 }, { localPort: 4001 }],
+    ["the source ports", { localPortRange: [4000, 4001] }, { localPortRange: [4000, 4002] }],
+    ["whether the source must be that", { localPort: 4000 }, { localPort: 4000, localAddressFallback: true }],
+    ["the marks of packets", { dscp: 10 }, { dscp: 46 }],
+    ["what is offered in TLS", tls, { ...tls, alpn: [] }],
+    ["the groups of the key exchange", tls, { ...tls, curves: "X25519" }],
+    ["the next hop", { nextHop: hop("10.0.0.9:1") }, { nextHop: hop("10.0.0.9:2") }],
+    [
+      "the protocol of the next hop",
+      { nextHop: hop("10.0.0.9:1") },
+      { nextHop: hop("10.0.0.9:1", { protocol: "socks5" }) },
+    ],
+    ["TLS with the next hop", { nextHop: hop("10.0.0.9:1") }, { nextHop: hop(new Peer("10.0.0.9:1", { tls: true })) }],
+    ["the next hop of the next hop", { nextHop: hop(chained("10.0.0.8:1")) }, { nextHop: hop(chained("10.0.0.8:2")) }],
+    [
+      "the fields for the next hop",
+      { nextHop: hop("10.0.0.9:1", { headers: { a: "1" } }) },
+      { nextHop: hop("10.0.0.9:1", { headers: { a: "2" } }) },
+    ],
+    [
+      "who asks the next hop",
+      { nextHop: hop("10.0.0.9:1", { credentials: { username: "a", password: "1" } }) },
+      { nextHop: hop("10.0.0.9:1", { credentials: { username: "b", password: "1" } }) },
+    ],
+    [
+      "the password for the next hop",
+      { nextHop: hop("10.0.0.9:1", { credentials: { username: "a", password: "1" } }) },
+      { nextHop: hop("10.0.0.9:1", { credentials: { username: "a", password: "2" } }) },
+    ],
+    ["the transport", { connect: () => new PassThrough() }, { connect: () => new PassThrough() }],
+    ["a transport and none", {}, { connect: () => new PassThrough() }],
+    ["a header of the PROXY protocol and none", {}, { proxyProtocol: {} }],
+    ["the version of the PROXY protocol", { proxyProtocol: {} }, { proxyProtocol: { version: 1 } }],
+    [
+      "the client in a header of the PROXY protocol",
+      { proxyProtocol: { source: "192.0.2.1:1", destination: "192.0.2.9:1" } },
+      { proxyProtocol: { source: "192.0.2.1:2", destination: "192.0.2.9:1" } },
+    ],
     ["what could be joined to the same text", { groupKey: "a,b" }, { groupKey: "a", localAddress: "b" }],
   ])("not when %s differs", (_, one, other) => {
     expect(new HttpPeer(address, one).reuseKey).not.toBe(new HttpPeer(address, other).reuseKey);
@@ -143,9 +185,65 @@ describe("peers share connections only when nothing that matters differs (POOL-0
       { connectionTimeoutMs: 1, totalConnectionTimeoutMs: 2, readTimeoutMs: 3, writeTimeoutMs: 4 },
     ],
     ["only how long it is kept", tls, { ...tls, idleTimeoutMs: 1, tcpKeepaliveMs: 1_000 }],
+    [
+      "only limits, probes and hooks",
+      {},
+      { maxConnections: 1, tcpKeepaliveIntervalMs: 1_000, tracer: {}, onSocket() {}, onTlsHandshake() {} },
+    ],
+    ["a next hop that is written out", { nextHop: hop("10.0.0.9:1") }, { nextHop: hop(new Peer("10.0.0.9:1")) }],
     ["only what is the default anyway", {}, { tls: false, verifyCert: true, verifyHostname: true }],
     ["only TLS options, without TLS", {}, { tls: false, sni: "a", verifyCert: false, ca: "roots" }],
   ])("when %s differs", (_, one, other) => {
     expect(new HttpPeer(address, one).reuseKey).toBe(new HttpPeer(address, other).reuseKey);
+  });
+
+  it("is a short key, however long the certificates are, and one without passwords", () => {
+    const long = "x".repeat(100_000);
+    const credentials = { username: "user", password: "secret" };
+    const { reuseKey } = new HttpPeer(address, {
+      ...tls,
+      ca: long,
+      clientCertificate: { cert: long, key: `${long}y` },
+      nextHop: hop("10.0.0.9:1", { credentials }),
+    });
+    expect(reuseKey.length).toBeLessThan(500);
+    expect(reuseKey).not.toContain("secret");
+  });
+
+  it("never gives two certificates the same key, however many there are", () => {
+    const keys = new Set<string>();
+    for (let i = 0; i < 3_000; i++) keys.add(new HttpPeer(address, { ...tls, ca: `roots ${i}` }).reuseKey);
+    expect(keys.size).toBe(3_000);
+  });
+});
+
+describe("options that cannot be right", () => {
+  it.each<[string, object]>([
+    ["maxConnections", { maxConnections: 0 }],
+    ["maxPendingRequests", { maxPendingRequests: -1 }],
+    ["localPort", { localPort: 65_536 }],
+    ["localPortRange", { localPortRange: [2, 1] }],
+    ["localPortRange", { localPortRange: [0, 1] }],
+    ["localPortRange", { localPortRange: [1.5, 2] }],
+    ["localPortRange", { localPortRange: [1, 2], localPort: 1 }],
+    ["dscp", { dscp: 64 }],
+    ["alpn", { alpn: [""] }],
+    ["alpn", { alpn: "http/1.1" }],
+    ["alpn", { alpn: ["x".repeat(256)] }],
+    ["alpn", { alpn: ["h2", "http/1.1"] }],
+    ["connect", { connect: "tcp" }],
+    ["nextHop.protocol", { nextHop: { protocol: "http", peer: "10.0.0.9:1" } }],
+  ])("are refused by name: %s in %j", (option, options) => {
+    expect(() => new HttpPeer(address, options)).toThrow(
+      expect.objectContaining({ code: "InvalidArgument", message: expect.stringContaining(option) }),
+    );
+  });
+
+  it("may be right for a peer of another protocol: alpn (PEER-05, PO-11)", () => {
+    const peer = new Peer(address, { tls: true, alpn: ["imap"] });
+    expect([peer.alpn, String(peer)]).toEqual([["imap"], `tls://${address}`]);
+    expect(new Peer(address).alpn).toEqual([]);
+    expect(new HttpPeer(address, { tls: true, alpn: [] }).alpn).toEqual([]);
+    expect(new HttpPeer(address, { tls: true }).alpn).toEqual(["http/1.1"]);
   });
 });
