@@ -75,6 +75,37 @@ async function pair(
 
 const kinds = ["accepted", "connected"] as const;
 
+describe.each(kinds)("passing on what a connection lends that was %s", (kind) => {
+  it("makes few buffers, and changes nothing, however slow the other end is", async () => {
+    using source = await pair(kind);
+    using sink = await pair("accepted");
+    const buffers = new Set<ArrayBufferLike>();
+    let waits = 0;
+    source.connection.lendsReads = true;
+    source.connection.listener = {
+      onBytes(chunk): void {
+        if (chunk.length > 16 * 1024) buffers.add(chunk.buffer);
+        if (sink.connection.writeLent(chunk)) return;
+        waits += 1;
+        source.connection.pause();
+      },
+      onEnd: () => sink.connection.end(),
+      onDrain: () => {},
+      onClose: () => {},
+    };
+    sink.connection.listener = { ...source.connection.listener, onDrain: () => source.connection.resume() };
+    const sent = randomBytes(16 * 1024 * 1024);
+    sink.peer.socket.pause();
+    source.peer.send(sent).end();
+    source.connection.resume();
+    await expect.poll(() => waits).toBeGreaterThan(0);
+    sink.peer.socket.resume();
+    await expect.poll(() => sink.peer.ended).toBe(true);
+    expect(Buffer.from(sink.peer.text, "latin1").equals(sent)).toBe(true);
+    expect(buffers.size).toBeLessThan(60);
+  });
+});
+
 describe.each(kinds)("reading from a connection that was %s", (kind) => {
   it("begins at resume, and tells bytes, end and close", async () => {
     using it = await pair(kind);

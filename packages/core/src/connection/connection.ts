@@ -1,7 +1,7 @@
 import type { OnReadOpts, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { Deadline } from "./deadline.ts";
-import { readOptions, withReadOptions } from "./read-buffer.ts";
+import { type AfterRead, BULK_BYTES, readOptions, withReadOptions } from "./read-buffer.ts";
 import { turnTime } from "./turn-time.ts";
 
 /** Who is told what happens on a connection. Changing hands (a pool, another request) is changing the listener. */
@@ -44,11 +44,19 @@ export class Connection {
   exchanges = 0;
   /** Who is told what happens. */
   listener: ConnectionListener;
+  /**
+   * Whether large reads come in a buffer that is only lent: it is good during `onBytes`, and if that pauses the connection,
+   * until it is resumed. For whoever passes bytes on with `writeLent`: no buffer is made for each read.
+   */
+  lendsReads = false;
   /** What broke the connection, if it broke. */
   error: Error | undefined;
   #paused = true;
   /** What leaves at the end of the turn: heads as text, or a head with its small body. */
   #held: string | Buffer = "";
+  /** Whether something lent waits to leave, and what is told when it has. */
+  #lentIsWaiting = false;
+  #onWritten: (() => void) | undefined;
 
   /** Nothing is read before `resume`. */
   constructor(socket: Socket, listener: ConnectionListener) {
@@ -101,6 +109,18 @@ export class Connection {
       if (suffix !== "") this.#hold(suffix);
     }
     return !this.full;
+  }
+
+  /**
+   * Writes what was read from a connection that lends its reads.
+   * @returns false when the source has to be paused until `onDrain`: enough is waiting, or the buffer is in use.
+   */
+  writeLent(data: Buffer): boolean {
+    if (data.length < BULK_BYTES) return this.write(data);
+    this.#onWritten ??= () => this.#lentWasWritten();
+    this.#writeLarge(data, this.#onWritten);
+    this.#lentIsWaiting = this.socket.writableLength > 0;
+    return !this.#lentIsWaiting;
   }
 
   /** Whether `write` would be asked to stop. */
@@ -202,16 +222,23 @@ export class Connection {
     if (first) flushAtEndOfTurn(this);
   }
 
-  #writeLarge(data: Buffer): void {
+  #writeLarge(data: Buffer, onWritten?: () => void): void {
     const { socket } = this;
     if (this.#held === "") {
-      socket.write(data);
+      socket.write(data, onWritten);
       return;
     }
     socket.cork();
     this.flush();
-    socket.write(data);
+    socket.write(data, onWritten);
     socket.uncork();
+  }
+
+  /** The event `drain` comes only when the high-water mark was reached; what is lent waits below it as well. */
+  #lentWasWritten(): void {
+    if (!this.#lentIsWaiting || this.socket.writableLength > 0) return;
+    this.#lentIsWaiting = false;
+    this.listener.onDrain();
   }
 }
 
@@ -311,12 +338,12 @@ function onData(this: Socket, chunk: Buffer): void {
 }
 
 /** What a socket reads whose reads do not pass through its stream. */
-function onRead(this: Socket, chunk: Buffer): boolean {
+function onRead(this: Socket, chunk: Buffer): AfterRead {
   const connection = (this as Bound)[CONNECTION];
   // Before a connection is made of it, while it speaks to a proxy on the way for one, it is a stream as any other.
-  if (connection === undefined) return this.push(chunk);
+  if (connection === undefined) return this.push(chunk) ? "taken" : "stop";
   connection.listener.onBytes(chunk);
-  return true;
+  return connection.lendsReads ? "lent" : "taken";
 }
 
 function onEnd(this: Socket): void {

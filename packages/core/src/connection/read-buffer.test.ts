@@ -27,7 +27,7 @@ it("a server counts the sockets that were made anew, and closes when they are go
 
 it("a socket of another class, or without a handle, stays as it is", () => {
   class OtherSocket extends Socket {}
-  const onread = readOptions(() => true, false);
+  const onread = readOptions(() => "taken", false);
   for (const socket of [new OtherSocket(), new Socket()]) {
     expect(withReadOptions(socket, onread)).toBe(socket);
     socket.destroy();

@@ -1,7 +1,7 @@
 import { type OnReadOpts, Socket } from "node:net";
 
 /** A read that fills so much is likely to be followed by others: bulk. */
-const BULK_BYTES = 16 * 1024;
+export const BULK_BYTES: number = 16 * 1024;
 /** Room for a piece of 64 KiB, which is what many write at a time, and a head in front of it. */
 const BUFFER_BYTES = 68 * 1024;
 
@@ -11,11 +11,11 @@ const BUFFER_BYTES = 68 * 1024;
  *
  * All sockets of the thread read into one buffer, and a small read is copied out of it at once. A large read switches
  * its socket to buffers of its own, which are handed on without a copy.
- * @param receive Takes what was read. With false, nothing more is read until the socket's stream asks for it.
+ * @param receive Takes what was read, and says what then.
  * @param keepsBuffer Whether a socket that has read much keeps a buffer of its own from there on, also while it is idle.
  * Otherwise it goes back to the common one when it reads little, and the next large read is copied once.
  */
-export function readOptions(receive: (this: Socket, chunk: Buffer) => boolean, keepsBuffer: boolean): OnReadOpts {
+export function readOptions(receive: (this: Socket, chunk: Buffer) => AfterRead, keepsBuffer: boolean): OnReadOpts {
   return {
     buffer: () => {
       if (!answering) return shared; // a new socket asks for its first buffer
@@ -27,14 +27,20 @@ export function readOptions(receive: (this: Socket, chunk: Buffer) => boolean, k
       const read = buffer as Buffer; // what the function above returned
       const bulk = bytes >= BULK_BYTES;
       const own = read !== shared;
-      const goOn = receive.call(this as Socket, bulk && own ? read.subarray(0, bytes) : copyOf(read, bytes));
-      if (bulk) next = Buffer.allocUnsafeSlow(BUFFER_BYTES);
+      const then = receive.call(this as Socket, bulk && own ? read.subarray(0, bytes) : copyOf(read, bytes));
+      if (bulk) next = own && then === "lent" ? undefined : Buffer.allocUnsafeSlow(BUFFER_BYTES);
       else next = own && !keepsBuffer ? shared : undefined;
       answering = true;
-      return goOn;
+      return then !== "stop";
     },
   };
 }
+
+/**
+ * After a read: the buffer is taken; or it was only lent if it is a large one, and may be read into again; or it is taken and
+ * nothing more is read until the socket's stream asks for it.
+ */
+export type AfterRead = "taken" | "lent" | "stop";
 
 function copyOf(buffer: Buffer, bytes: number): Buffer {
   const copy = bytes < BULK_BYTES ? Buffer.allocUnsafe(bytes) : Buffer.allocUnsafeSlow(bytes);

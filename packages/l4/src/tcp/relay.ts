@@ -46,6 +46,8 @@ export class Relay {
     const peer = new Side(this, "upstream", this.#upstream, this.#downstream, (bytes) => observer.onDownload(bytes));
     this.#downstream.listener = client;
     this.#upstream.listener = peer;
+    this.#upstream.lendsReads = true;
+    this.#downstream.lendsReads = true;
     this.#upstream.resume();
     this.#downstream.resume();
     for (const chunk of firstBytes) client.onBytes(chunk);
@@ -124,7 +126,7 @@ class Side implements ConnectionListener {
   onBytes(chunk: Buffer): void {
     this.#count(chunk.length);
     this.#relay.touch();
-    if (!this.#sink.write(chunk)) this.#source.pause();
+    if (!this.#sink.writeLent(chunk)) this.#source.pause();
   }
 
   onEnd(): void {
