@@ -5,6 +5,7 @@ import {
   parseSocketAddress,
   type SocketAddress,
 } from "../address/socket-address.ts";
+import { CirqueError } from "../errors/cirque-error.ts";
 import type { ListeningSockets } from "../threads/listening-sockets.ts";
 import type { ThreadContext } from "../threads/thread-context.ts";
 import type { TcpListenerOptions, UnixListenerOptions } from "./bind-options.ts";
@@ -34,6 +35,7 @@ export class Listener {
   readonly #servers: Server[] = [];
   readonly #withdrawals: (() => void)[] = [];
   #boundAddress: string | undefined;
+  #inDataThread = false;
   #sockets: ListeningSockets | undefined;
   #file: UnixSocketFile | undefined;
 
@@ -99,6 +101,7 @@ export class Listener {
    */
   async bind(events: ListenerEvents, { index, sockets }: BindingThread, signal: AbortSignal): Promise<void> {
     this.#sockets = sockets;
+    this.#inDataThread = index > 0;
     const { kind, address } = this.endpoint;
     const inherited = sockets.take(kind, address);
     for (const fd of inherited) {
@@ -137,7 +140,11 @@ export class Listener {
     const mayBeTaken = sockets.shared && index === 0 && "port" in target && target.port !== 0;
     if (mayBeTaken) await this.#assertFree(events, signal);
     const options = (): ListenOptions => this.#listenOptions(target, sockets.shared);
-    this.#serve(await this.#tryToListen(events, signal, options), events);
+    try {
+      this.#serve(await this.#tryToListen(events, signal, options), events);
+    } catch (error) {
+      throw this.#inDataThread && sockets.inherits(kind, address) ? tooFewSockets(address, error) : error;
+    }
   }
 
   async #bindPath(
@@ -179,7 +186,9 @@ export class Listener {
     signal: AbortSignal,
     options: () => ListenOptions | Promise<ListenOptions>,
   ): Promise<Server> {
-    const { bindRetries: retries = 30, bindRetryIntervalMs: intervalMs = 1_000 } = this.#options;
+    const { bindRetries = 30, bindRetryIntervalMs: intervalMs = 1_000 } = this.#options;
+    // In a data thread: the main thread has made sure of the address, and starts a thread that fails again.
+    const retries = this.#inDataThread ? 0 : bindRetries;
     return bindWithRetries(this.endpoint.address, { retries, intervalMs, signal, onRetry: events.retry }, async () =>
       listening(createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }), await options()),
     );
@@ -211,6 +220,13 @@ export class Listener {
     if (descriptor === undefined || !this.#sockets) return;
     this.#withdrawals.push(this.#sockets.offer({ kind, address, boundAddress, descriptor }));
   }
+}
+
+function tooFewSockets(address: string, cause: unknown): CirqueError {
+  const message =
+    `cannot listen on ${address}: there are more threads than sockets that were passed to this process, and these cannot ` +
+    "be shared. Under systemd, repeat ListenStream= for each thread, with ReusePort=yes; or start without its sockets";
+  return CirqueError.internal("BindError", message, { cause, context: { address } });
 }
 
 /** Lets go of what was reserved. */

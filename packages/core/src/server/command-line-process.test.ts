@@ -38,11 +38,13 @@ describe("a server's process", () => {
     });
   });
 
-  it("refuses to upgrade, and says what to do", async () => {
-    await using program = new Program(["-u"]);
-    const { code, stderr } = await program.exited();
-    expect(code).toBe(2);
-    expect(stderr).toContain("--upgrade is not in this version; stop the running server with SIGTERM");
+  it("finds no server to upgrade, says where it looked, and exits with 1", async () => {
+    const file = join(directory, "upgrade.yaml");
+    writeFileSync(file, `pid_file: ${directory}/none.pid\n`);
+    await using program = new Program(["-u", "-c", file]);
+    const { code, stdout, stderr } = await program.exited();
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toContain(`${directory}/none.pid`);
   });
 
   it("says where the configuration is wrong, and exits with 1", async () => {

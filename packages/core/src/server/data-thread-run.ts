@@ -50,6 +50,7 @@ export class DataThreadRun implements OtherThreads {
     this.#published = new PublishedValues(start.published);
     this.#sockets = new SocketTable({
       inherited: start.inherited,
+      elsewhere: start.elsewhere,
       assigned: start.assigned,
       shared: true,
       onListening: (socket) => this.#tell({ type: "listening", socket }),

@@ -1,4 +1,5 @@
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
+import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { CirqueError } from "../errors/cirque-error.ts";
@@ -49,13 +50,15 @@ export class Launch {
     const fail = (reason: string, cause?: unknown): void => {
       reject(CirqueError.internal("InternalError", `${this.#name} did not start: ${reason}`, { cause }));
     };
+    let late = false;
     const timer = setTimeout(() => {
-      endProcess(this.process);
-      fail(`it was not ${awaited} within ${timeoutMs} ms`);
+      late = true;
+      void endProcess(this.process).then(() => fail(`it was not ${awaited} within ${timeoutMs} ms`));
     }, timeoutMs);
     this.process.once("error", (error) => fail(error.message, error));
     // "close" comes after the last line of the pipe, "exit" may come before it.
     this.process.once("close", (code, signal) => {
+      if (late) return;
       fail(signal === null ? `it exited with code ${code}` : `${signal} ended it`);
     });
     // The constructor has a pipe there.
@@ -82,11 +85,12 @@ export class Launch {
 
 const endTimeoutMs = 5_000;
 
-/** Tells the process to end, and makes it when it does not. */
-function endProcess(child: ChildProcess): void {
+/** Tells the process to end, makes it when it does not, and resolves when it has. */
+async function endProcess(child: ChildProcess): Promise<void> {
   child.kill("SIGTERM");
   const timer = setTimeout(() => child.kill("SIGKILL"), endTimeoutMs);
-  child.once("exit", () => clearTimeout(timer));
+  await once(child, "exit");
+  clearTimeout(timer);
 }
 
 function reasonIn(text: string): string {

@@ -164,17 +164,16 @@ export class MainThreadLife {
     const { upgradeSock } = configuration();
     const notifier = this.#notifier ?? systemdNotifier({}, logger);
     try {
-      if (run.stopping) throw CirqueError.internal("UpgradeError", "the server stops already");
+      if (!run.serves) throw CirqueError.internal("UpgradeError", "the server has not started yet, or stops already");
       enterPhase("GracefulUpgradeTransferringFds");
       const pid = await startSuccessor({ configuration: configuration(), logger, sockets: run.sockets, notifier });
       logger.info({ pid }, "the new process serves; this one stops when what is in flight is finished");
       enterPhase("GracefulUpgradeCloseTimeout");
-      await notifier.handOver(pid);
       await reportUpgradeOutcome(upgradeSock, { upgraded: pid });
       void run.stop("graceful", true);
       return pid;
     } catch (error) {
-      if (!run.stopping) enterPhase("Running");
+      if (run.serves) enterPhase("Running");
       await reportUpgradeOutcome(upgradeSock, { failed: messageOf(error) });
       throw error;
     }
@@ -194,7 +193,7 @@ export class MainThreadLife {
       });
     } else {
       this.upgrade().catch((error: unknown) => {
-        logger.error({ err: error }, messageOf(error));
+        logger.error({ err: error }, `the upgrade failed, and this process goes on: ${messageOf(error)}`);
       });
     }
   }

@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import {
   chmodSync,
+  chownSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -12,9 +13,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { removePidFile, writePidFile } from "./pid-file.ts";
+import { PidFile } from "./pid-file.ts";
 
 let directory: string;
 let path: string;
@@ -28,10 +29,10 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-describe("writePidFile", () => {
+describe("PidFile.write", () => {
   it("writes the id of the process, and keeps the file that was there", () => {
     writeFileSync(path, "1\n");
-    writePidFile(path);
+    PidFile.write(path);
     expect(readFileSync(path, "utf8")).toBe(`${process.pid}\n`);
     expect(readFileSync(`${path}.old`, "utf8")).toBe("1\n");
   });
@@ -39,7 +40,7 @@ describe("writePidFile", () => {
   it("replaces a file that was kept before", () => {
     writeFileSync(path, "2\n");
     writeFileSync(`${path}.old`, "1\n");
-    writePidFile(path);
+    PidFile.write(path);
     expect(readFileSync(`${path}.old`, "utf8")).toBe("2\n");
   });
 
@@ -47,7 +48,7 @@ describe("writePidFile", () => {
     const target = join(directory, "target");
     writeFileSync(target, "precious");
     symlinkSync(target, path);
-    writePidFile(path);
+    PidFile.write(path);
     expect(readFileSync(target, "utf8")).toBe("precious");
     expect(lstatSync(path).isFile()).toBe(true);
     expect(lstatSync(`${path}.old`).isSymbolicLink()).toBe(true);
@@ -56,14 +57,14 @@ describe("writePidFile", () => {
   it("moves a link away that leads nowhere", () => {
     const target = join(directory, "missing");
     symlinkSync(target, path);
-    writePidFile(path);
+    PidFile.write(path);
     expect(existsSync(target)).toBe(false);
     expect(readFileSync(path, "utf8")).toBe(`${process.pid}\n`);
   });
 
   it("gives the file to the user that the server becomes", () => {
     const { uid, gid } = userInfo().uid === 0 ? { uid: 4711, gid: 4712 } : userInfo();
-    writePidFile(path, { user: "somebody", uid, gid });
+    PidFile.write(path, { user: "somebody", uid, gid });
     expect(statSync(path)).toMatchObject({ uid, gid });
     expect(statSync(path).mode & 0o022).toBe(0);
   });
@@ -75,27 +76,29 @@ describe("writePidFile", () => {
     ["cannot be a path", () => (path = "x".repeat(5_000)), "name too long"],
   ])("says what is wrong when the path %s", (_what, make, reason) => {
     make();
-    expect(() => writePidFile(path)).toThrow(
+    expect(() => PidFile.write(path)).toThrow(
       expect.objectContaining({ code: "FileCreateError", message: expect.stringContaining(reason) }),
     );
   });
 });
 
-describe("removePidFile", () => {
+describe("PidFile.remove", () => {
   it("removes the file of this process", () => {
-    writePidFile(path);
-    removePidFile(path);
+    PidFile.write(path).remove();
     expect(existsSync(path)).toBe(false);
   });
 
   it.each(["1\n", "", `${process.pid}1`, "nonsense"])("leaves a file alone that says %j", (text) => {
+    const file = PidFile.write(path);
     writeFileSync(path, text);
-    removePidFile(path);
+    file.remove();
     expect(readFileSync(path, "utf8")).toBe(text);
   });
 
   it("does nothing when the file is gone", () => {
-    removePidFile(path);
+    const file = PidFile.write(path);
+    rmSync(path);
+    file.remove();
     expect(existsSync(path)).toBe(false);
   });
 
@@ -107,15 +110,62 @@ describe("removePidFile", () => {
       : `chmodSync(${JSON.stringify(directory)}, 0o555);`;
     const script = `
       import { chmodSync, statSync } from "node:fs";
-      import { removePidFile, writePidFile } from ${JSON.stringify(file)};
+      import { PidFile } from ${JSON.stringify(file)};
       chmodSync(${JSON.stringify(directory)}, 0o755);
       const owner = ${asRoot ? "{ user: 'nobody', uid: 65534, gid: 65534 }" : "undefined"};
-      writePidFile(${JSON.stringify(path)}, owner);
+      const file = PidFile.write(${JSON.stringify(path)}, owner);
       ${leave}
-      removePidFile(${JSON.stringify(path)});
+      file.remove();
     `;
     execFileSync(process.execPath, ["--input-type=module", "-e", script]);
     chmodSync(directory, 0o755);
     expect(readFileSync(path, "utf8")).toBe("");
+  });
+
+  it("writes the file in place when the directory is not the user's any more, and its successor so", () => {
+    const asRoot = userInfo().uid === 0;
+    const file = new URL("pid-file.ts", import.meta.url);
+    const leave = asRoot
+      ? "process.setgid('nogroup'); process.setuid('nobody');"
+      : `chmodSync(${JSON.stringify(directory)}, 0o555);`;
+    writeFileSync(path, "1234567\n");
+    if (asRoot) chownSync(path, 65_534, 65_534);
+    const script = `
+      import { chmodSync } from "node:fs";
+      import { PidFile } from ${JSON.stringify(file)};
+      chmodSync(${JSON.stringify(directory)}, 0o755);
+      ${leave}
+      PidFile.write(${JSON.stringify(path)});
+      console.log(process.pid);
+    `;
+    const pid = execFileSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" });
+    chmodSync(directory, 0o755);
+    expect(readFileSync(path, "utf8")).toBe(pid);
+  });
+});
+
+describe("PidFile.restore", () => {
+  it("puts the file of the process back that still runs", () => {
+    writeFileSync(path, "1\n");
+    PidFile.write(path).restore();
+    expect(readFileSync(path, "utf8")).toBe("1\n");
+    expect(existsSync(`${path}.old`)).toBe(false);
+  });
+
+  it("leaves nothing when there was nothing", () => {
+    PidFile.write(path).restore();
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it("works after a change of directory", () => {
+    const before = process.cwd();
+    const file = PidFile.write(relative(before, path));
+    try {
+      process.chdir(tmpdir());
+      file.restore();
+    } finally {
+      process.chdir(before);
+    }
+    expect(existsSync(path)).toBe(false);
   });
 });

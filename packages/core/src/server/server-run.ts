@@ -1,3 +1,5 @@
+import { chownSync, fchownSync } from "node:fs";
+import { resolve } from "node:path";
 import type { ServerConfiguration } from "../configuration/server-configuration.ts";
 import { logsWritten } from "../observability/log-destination.ts";
 import type { Logger } from "../observability/logger.ts";
@@ -14,7 +16,7 @@ import type { ExecutionPhase } from "./execution-phase.ts";
 import { becomeIdentity, findIdentity, type Identity } from "./identity.ts";
 import { closeInherited } from "./inheritance.ts";
 import type { LaunchReport } from "./launch-report.ts";
-import { removePidFile, writePidFile } from "./pid-file.ts";
+import { PidFile } from "./pid-file.ts";
 import { guardProcess } from "./process-guards.ts";
 import { noOtherThreads, ServiceRunner } from "./service-runner.ts";
 import { type ServerRequest, type ShutdownSource, type StopMode, watchShutdown } from "./shutdown-signal.ts";
@@ -52,12 +54,18 @@ export class ServerRun {
   readonly #sockets: SocketTable;
   readonly #published = new PublishedValues();
   readonly #stopping = new Stopping();
+  #serves = false;
   #stopMode: StopMode = "graceful";
+  #pidFile: PidFile | undefined;
+  /** Looked up before a daemon changes its directory. */
+  readonly #errorLog: string | undefined;
   #finished: Promise<void> = Promise.resolve();
 
   constructor(context: ServerRunContext) {
     this.#context = context;
     const { configuration, inherited, logger, metrics, services, sharesPorts, threads } = context;
+    const { errorLog } = configuration();
+    this.#errorLog = errorLog === undefined ? undefined : resolve(errorLog);
     const { own, data } = threads ? divide(inherited, services) : { own: inherited, data: [] };
     this.#sockets = new SocketTable({ inherited: own, elsewhere: data, shared: sharesPorts });
     this.#threads = threads && this.#createThreads(threads, data);
@@ -70,6 +78,11 @@ export class ServerRun {
   /** The sockets that all threads of this process listen on. */
   get sockets(): readonly ServiceSocket[] {
     return [...this.#sockets.open, ...(this.#threads?.sockets ?? [])];
+  }
+
+  /** Whether everything has started, and nothing has been told to stop. */
+  get serves(): boolean {
+    return this.#serves && !this.stopping;
   }
 
   get stopping(): boolean {
@@ -123,8 +136,9 @@ export class ServerRun {
       launchReport?.started();
       await Promise.race([this.#startServices(), whenAborted(this.#stopping.started)]);
       if (this.#stopping.started.aborted) return;
-      if (identity) becomeIdentity(identity);
+      if (identity) this.#become(identity);
       closeInherited(this.#sockets.untaken);
+      this.#serves = true;
       enterPhase("Running");
       logger.info({ services: services.map(({ name }) => name) }, "the server runs");
       if (launchReport) {
@@ -133,6 +147,7 @@ export class ServerRun {
         launchReport.ready();
       }
     } catch (error) {
+      this.#pidFile?.restore();
       launchReport?.failed(error instanceof Error ? error.message : String(error));
       this.#beginStop("fast");
       throw error;
@@ -217,8 +232,17 @@ export class ServerRun {
   #detach(identity: Identity | undefined): void {
     const { pidFile, workingDirectory } = this.#context.configuration();
     process.umask(0o007);
-    writePidFile(pidFile, identity);
+    this.#pidFile = PidFile.write(pidFile, identity);
     if (workingDirectory !== undefined) process.chdir(workingDirectory);
+  }
+
+  /** Gives up the rights of root, and first what needs them away: so a thread, or the next process, can have it again. */
+  #become(identity: Identity): void {
+    const { daemon } = this.#context.configuration();
+    // Several sockets can share an address only if they belong to the same user.
+    for (const { descriptor } of this.sockets) fchownSync(descriptor, identity.uid, identity.gid);
+    if (daemon && this.#errorLog !== undefined) chownSync(this.#errorLog, identity.uid, identity.gid);
+    becomeIdentity(identity);
   }
 
   #onRequest(what: ServerRequest): void {
@@ -243,7 +267,7 @@ export class ServerRun {
 
   async #shutDown(): Promise<void> {
     const { configuration, enterPhase, logger } = this.#context;
-    const { gracePeriodMs, gracefulShutdownTimeoutMs, pidFile } = configuration();
+    const { gracePeriodMs, gracefulShutdownTimeoutMs } = configuration();
     enterPhase("ShutdownStarted");
     const { force, abandon } = this.#stopping;
     const { handedOver } = this.#sockets;
@@ -265,7 +289,7 @@ export class ServerRun {
     if (this.#runner.unfinished.length > 0) {
       logger.error({ services: this.#runner.unfinished }, "these services did not stop in time");
     }
-    if (this.#isDaemon) removePidFile(pidFile);
+    this.#pidFile?.remove();
   }
 }
 

@@ -9,6 +9,8 @@ import { requestUpgrade } from "./upgrade-request.ts";
  */
 export async function askForUpgrade(configuration: ServerConfiguration): Promise<void> {
   const { pidFile, upgradeSock, daemonReadyTimeoutMs } = configuration;
-  const { pid } = await requestUpgrade({ pidFile, upgradeSock, timeoutMs: daemonReadyTimeoutMs });
+  // Longer than the running server waits for the new process, so that its reason is heard.
+  const timeoutMs = daemonReadyTimeoutMs + 15_000;
+  const { pid } = await requestUpgrade({ pidFile, upgradeSock, timeoutMs });
   process.stdout.write(`upgraded: process ${pid} serves\n`);
 }

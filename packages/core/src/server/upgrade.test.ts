@@ -1,9 +1,8 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { closed, echo, Program } from "../../test/server/program.ts";
+import { closed, echo, freePort, Program } from "../../test/server/program.ts";
 
 // Each test starts several processes, which takes its time on a busy machine.
 vi.setConfig({ testTimeout: 60_000 });
@@ -209,14 +208,6 @@ async function successorOf(program: Program): Promise<number> {
   const known = program.runningProcesses.length;
   await vi.waitUntil(() => program.runningProcesses.length > known, { timeout: 30_000, interval: 10 });
   return program.runningProcesses.at(-1) as number; // there is one more than before
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo; // it listens on a port
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 function readPid(file: string): number {

@@ -43,15 +43,23 @@ export async function startSuccessor(context: UpgradeContext): Promise<number> {
   try {
     await successor.reported("ready", configuration.daemonReadyTimeoutMs);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw CirqueError.internal("UpgradeError", `the upgrade failed, and this process goes on: ${reason}`, {
+    throw CirqueError.internal("UpgradeError", error instanceof Error ? error.message : String(error), {
       cause: error,
     });
   } finally {
     successor.release();
   }
   // It has reported, so it was started.
-  return Number(pid);
+  const successorId = Number(pid);
+  await tellSystemd(notifier, successorId);
+  return successorId;
+}
+
+/** Without this, systemd would take the end of this process for the end of the service, and end the successor too. */
+async function tellSystemd(notifier: SystemdNotifier, successor: number): Promise<void> {
+  if (await notifier.handOver(successor)) return;
+  process.kill(successor, "SIGTERM");
+  throw CirqueError.internal("UpgradeError", "systemd could not be told of the new process, which was ended again");
 }
 
 function assertPossible({ handOverProblem }: SystemdNotifier): void {
@@ -59,5 +67,5 @@ function assertPossible({ handOverProblem }: SystemdNotifier): void {
     process.pid === 1
       ? "this is process 1, and the container would end with it; start a new container instead"
       : handOverProblem;
-  if (problem !== undefined) throw CirqueError.internal("UpgradeError", `an upgrade is not possible: ${problem}`);
+  if (problem !== undefined) throw CirqueError.internal("UpgradeError", `it is not possible here: ${problem}`);
 }

@@ -176,6 +176,7 @@ export class DataThreads implements OtherThreads {
         commandLine,
         configuration: sendable(configuration()),
         inherited: this.#shares.get(index) ?? [],
+        elsewhere: this.#context.inherited,
         assigned: sockets.assigned,
         published: this.#published,
         ready: [...this.#readyHere],

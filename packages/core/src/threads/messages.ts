@@ -54,6 +54,8 @@ export interface DataThreadStart {
   readonly configuration: ServerConfiguration;
   /** The sockets of the former process, for this thread. */
   readonly inherited: readonly ServiceSocket[];
+  /** The sockets of the former process, for other threads. */
+  readonly elsewhere: readonly ServiceSocket[];
   /** Addresses as they were configured, by kind and address, and the ones to bind in their place. */
   readonly assigned: ReadonlyMap<string, string>;
   readonly published: ReadonlyMap<string, unknown>;
