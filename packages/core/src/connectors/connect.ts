@@ -2,6 +2,7 @@ import net from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { CirqueError, isCirqueError } from "../errors/cirque-error.ts";
+import type { Cancellation } from "./cancellation.ts";
 import { connectError } from "./connect-error.ts";
 import { type ConnectFacts, type ConnectTiming, rememberFacts } from "./connect-facts.ts";
 import { ConnectResponseReader, connectRequest } from "./connect-tunnel.ts";
@@ -71,8 +72,8 @@ async function established(peer: Peer, options: ConnectOptions, how: Circumstanc
   if (proxyHeader !== undefined) made.socket.write(proxyHeader);
   if (tls) {
     const startedAt = performance.now();
-    made.socket = await step(peer, how, "TLSHandshakeTimedout", (signal) =>
-      secureSocket(made.socket, peer, options, signal),
+    made.socket = await step(peer, how, "TLSHandshakeTimedout", (cancellation) =>
+      secureSocket(made.socket, peer, options, cancellation),
     );
     made.timing.tlsMs = performance.now() - startedAt;
   }
@@ -86,19 +87,22 @@ async function transport(peer: Peer, options: ConnectOptions, how: Circumstances
   let dnsMs: number | undefined;
   let resolvedName: string | undefined;
   const address = peer.socketAddress;
-  const socket = await step(peer, how, "ConnectTimedout", async (signal) => {
+  const socket = await step(peer, how, "ConnectTimedout", async (cancellation) => {
     try {
-      if (peer.options.connect !== undefined) return checkedStream(await peer.options.connect(peer, signal));
-      if ("path" in address) return await dial(peer, undefined, how.wrapped, options, signal);
+      if (peer.options.connect !== undefined)
+        return checkedStream(await peer.options.connect(peer, cancellation.signal));
+      if ("path" in address) return await dial(peer, undefined, how.wrapped, options, cancellation);
       const family = net.isIP(address.host);
       if (family !== 0) {
         const target = { address: address.host, family: family === 6 ? 6 : 4 } as const;
-        return await dial(peer, [target], how.wrapped, options, signal);
+        return await dial(peer, [target], how.wrapped, options, cancellation);
       }
       resolvedName = address.host.toLowerCase();
-      const addresses = await (options.dns ?? sharedDnsCache()).lookup(resolvedName, signal);
+      // A wait that is given up is not waited for by `inTime` either.
+      const known = (options.dns ?? sharedDnsCache()).lookup(resolvedName);
+      const addresses = known instanceof Promise ? await known : known;
       dnsMs = performance.now() - startedAt;
-      return await dial(peer, addresses, how.wrapped, options, signal);
+      return await dial(peer, addresses, how.wrapped, options, cancellation);
     } catch (error) {
       throw isCirqueError(error) ? error : connectError(peer, error as Error);
     }
@@ -122,9 +126,9 @@ async function throughNextHop(
   how: Circumstances,
 ): Promise<Established> {
   const startedAt = performance.now();
-  const response = await step(peer, how, "ConnectTimedout", async (signal) => {
+  const response = await step(peer, how, "ConnectTimedout", async (cancellation) => {
     try {
-      return await askForTunnel(peer, nextHop, hop.socket, signal);
+      return await askForTunnel(peer, nextHop, hop.socket, cancellation);
     } catch (error) {
       hop.socket.destroy();
       if (isCirqueError(error)) throw error;
@@ -150,7 +154,7 @@ async function askForTunnel(
   peer: Peer,
   nextHop: NextHop,
   socket: Duplex,
-  signal: AbortSignal,
+  cancellation: Cancellation,
 ): Promise<NonNullable<ConnectFacts["nextHop"]>> {
   const target = peer.socketAddress;
   const proxy = String(peer.nextHopPeer);
@@ -158,14 +162,14 @@ async function askForTunnel(
     throw CirqueError.internal("InvalidArgument", `${peer} is a Unix socket, which no proxy can connect to`);
   }
   if (nextHop.protocol === "socks5") {
-    await exchangeBytes(socket, socks5Greeting(nextHop), new Socks5Reader(proxy, target, nextHop), signal);
+    await exchangeBytes(socket, socks5Greeting(nextHop), new Socks5Reader(proxy, target, nextHop), cancellation);
     return { response: undefined, userData: undefined };
   }
   const response = await exchangeBytes(
     socket,
     connectRequest(target, nextHop),
     new ConnectResponseReader(proxy),
-    signal,
+    cancellation,
   );
   return { response, userData: callHook(peer, "nextHop.onResponse", () => nextHop.onResponse?.(response)) };
 }
@@ -175,7 +179,7 @@ function step<T>(
   peer: Peer,
   how: Circumstances,
   code: "ConnectTimedout" | "TLSHandshakeTimedout",
-  run: (signal: AbortSignal) => Promise<T>,
+  run: (cancellation: Cancellation) => Promise<T>,
 ): Promise<T> {
   const { connectionTimeoutMs, totalConnectionTimeoutMs } = peer.options;
   const left = totalConnectionTimeoutMs - (performance.now() - how.startedAt);

@@ -1,5 +1,6 @@
 import { isIP, type Socket } from "node:net";
 import { CirqueError, isCirqueError } from "../errors/cirque-error.ts";
+import type { Cancellation } from "./cancellation.ts";
 import type { ResolvedAddress } from "./dns/resolver.ts";
 import { ConnectAttempt, type SourceAddresses } from "./open-socket.ts";
 import type { Peer } from "./peer.ts";
@@ -16,15 +17,15 @@ export interface DialOptions extends SourceAddresses {
  *
  * @param addresses One at least; undefined for a Unix socket.
  * @param wrapped Whether a TLS socket is going to read the transport by itself.
- * @throws The error of the only attempt, or an `AggregateError` of all, with the `code` that tells most. The reason of the
- * signal when that is aborted.
+ * @throws The error of the only attempt, or an `AggregateError` of all, with the `code` that tells most. The reason when it
+ * is cancelled.
  */
 export function dial(
   peer: Peer,
   addresses: readonly ResolvedAddress[] | undefined,
   wrapped: boolean,
   options: DialOptions,
-  signal: AbortSignal,
+  cancellation: Cancellation,
 ): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const targets = addresses === undefined ? [undefined] : interleaved(reachable(peer, addresses));
@@ -37,13 +38,13 @@ export function dial(
     const settle = (): void => {
       next = targets.length;
       clearTimeout(timer);
-      signal.removeEventListener("abort", onAbort);
+      cancellation.onCancel = undefined;
       for (const attempt of running) attempt.cancel();
       running.clear();
     };
-    const onAbort = (): void => {
+    const onCancel = (reason: unknown): void => {
       settle();
-      reject(withAttempts(signal.reason, errors));
+      reject(withAttempts(reason, errors));
     };
     const failed = (error: Error): void => {
       errors.push(error);
@@ -81,9 +82,9 @@ export function dial(
     if (targets.length === 0) {
       const { localAddress } = peer.options;
       reject(failure("EADDRNOTAVAIL", `${peer.address} has no address that ${localAddress} could connect to`));
-    } else if (signal.aborted) reject(signal.reason);
+    } else if (cancellation.cancelled) reject(cancellation.reason);
     else {
-      signal.addEventListener("abort", onAbort);
+      cancellation.onCancel = onCancel;
       start();
     }
   });

@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import type { Cancellation } from "./cancellation.ts";
 
 /** Takes what the other end says, piece by piece. */
 export interface HandshakeReader<T> {
@@ -22,20 +23,20 @@ export interface Step<T> {
 /**
  * Talks with the other end of a stream until the reader has what it wants. Bytes that came behind that are back in the
  * stream then. Its owner destroys it when this rejects.
- * @throws What the reader throws; an error when the stream breaks or ends; the signal's reason when it is aborted.
+ * @throws What the reader throws; an error when the stream breaks or ends; the reason when it is cancelled.
  */
 export function exchangeBytes<T>(
   stream: Duplex,
   first: Buffer | string,
   reader: HandshakeReader<T>,
-  signal: AbortSignal,
+  cancellation: Cancellation,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
     let received: Buffer = Buffer.alloc(0);
     let over = false;
     const stop = (): void => {
       over = true;
-      signal.removeEventListener("abort", onAbort);
+      cancellation.onCancel = undefined;
       stream.off("readable", onReadable);
       stream.off("end", onEnd);
       stream.off("close", onEnd);
@@ -47,7 +48,6 @@ export function exchangeBytes<T>(
       stream.on("error", ignore);
       reject(error);
     };
-    const onAbort = (): void => fail(signal.reason);
     const onEnd = (): void => fail(new Error("the connection was closed"));
     const take = (chunk: Buffer): void => {
       received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
@@ -74,11 +74,11 @@ export function exchangeBytes<T>(
       }
     };
     stream.on("error", fail);
-    if (signal.aborted) {
-      onAbort();
+    if (cancellation.cancelled) {
+      fail(cancellation.reason);
       return;
     }
-    signal.addEventListener("abort", onAbort);
+    cancellation.onCancel = fail;
     stream.on("readable", onReadable);
     stream.on("end", onEnd);
     stream.on("close", onEnd);

@@ -1,5 +1,7 @@
+import { Cancellation } from "./cancellation.ts";
+
 /**
- * Runs a step that may take so long. Its signal is aborted when the time is up, or when the outer signal is; what it
+ * Runs a step that may take so long. It is cancelled when the time is up, or when the outer signal is aborted; what it
  * comes to after that, if it is a stream, is destroyed: it belongs to nobody.
  * @param late Makes the error for a step that is late.
  * @param givenUp Makes the error of the outer signal's reason.
@@ -9,10 +11,10 @@ export function inTime<T>(
   late: () => Error,
   outer: AbortSignal | undefined,
   givenUp: (reason: unknown) => Error,
-  run: (signal: AbortSignal) => Promise<T>,
+  run: (cancellation: Cancellation) => Promise<T>,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
-    const controller = new AbortController();
+    const cancellation = new Cancellation();
     let over = false;
     const finish = (): void => {
       over = true;
@@ -22,7 +24,7 @@ export function inTime<T>(
     const stop = (error: Error): void => {
       finish();
       // What the step has to tell of its end, it tells at once: it may know more than that it was late.
-      controller.abort(error);
+      cancellation.cancel(error);
       setImmediate(reject, error);
     };
     const onAbort = (): void => stop(givenUp(outer?.reason));
@@ -34,7 +36,7 @@ export function inTime<T>(
       return;
     }
     outer?.addEventListener("abort", onAbort);
-    run(controller.signal).then(
+    run(cancellation).then(
       (value) => {
         if (over) destroy(value);
         else {

@@ -2,6 +2,7 @@ import net from "node:net";
 import type { Duplex } from "node:stream";
 import tls from "node:tls";
 import { CirqueError, isCirqueError } from "../errors/cirque-error.ts";
+import type { Cancellation } from "./cancellation.ts";
 import { tlsError } from "./connect-error.ts";
 import type { Peer } from "./peer.ts";
 
@@ -15,18 +16,18 @@ export interface SecureOptions {
 
 /**
  * Does the TLS handshake with the peer over a transport, which is destroyed when that fails.
- * @throws CirqueError, upstream, `InvalidCert` or `TLSHandshakeFailure`; the reason of the signal when it is aborted.
+ * @throws CirqueError, upstream, `InvalidCert` or `TLSHandshakeFailure`; the reason when it is cancelled.
  */
 export function secureSocket(
   transport: Duplex,
   peer: Peer,
   options: SecureOptions,
-  signal: AbortSignal,
+  cancellation: Cancellation,
 ): Promise<tls.TLSSocket> {
   return new Promise((resolve, reject) => {
     const socket = startHandshake(transport, peer, options);
     const stop = (): void => {
-      signal.removeEventListener("abort", onAbort);
+      cancellation.onCancel = undefined;
       socket.off("secureConnect", onSecure);
       socket.off("close", onClose);
     };
@@ -44,12 +45,11 @@ export function secureSocket(
     };
     const onError = (error: Error): void => fail(error);
     const onClose = (): void => fail(new Error("the peer closed the connection"));
-    const onAbort = (): void => fail(signal.reason);
     socket.on("secureConnect", onSecure);
     socket.on("error", onError);
     socket.on("close", onClose);
-    signal.addEventListener("abort", onAbort);
-    if (signal.aborted) onAbort();
+    cancellation.onCancel = fail;
+    if (cancellation.cancelled) fail(cancellation.reason);
   });
 }
 
