@@ -12,6 +12,8 @@ describe("parseArguments", () => {
       peers: ["nginx", "fast-proxy"],
       runs: 5,
       seconds: 5,
+      warmUpSeconds: 3,
+      quick: false,
       json: undefined,
       results: false,
       cpuProfile: false,
@@ -26,11 +28,18 @@ describe("parseArguments", () => {
       peers: ["nginx"],
       runs: 3,
       seconds: 10,
+      warmUpSeconds: 3,
+      quick: false,
       json: "out.json",
       results: true,
       cpuProfile: false,
     });
     expect(parse("--cpu-prof")).toMatchObject({ results: false, cpuProfile: true });
+  });
+
+  it("is quick when asked, but keeps what is said otherwise", () => {
+    expect(parse("--quick")).toMatchObject({ runs: 1, seconds: 1, warmUpSeconds: 1, quick: true });
+    expect(parse("--quick", "--runs", "2", "--seconds", "3")).toMatchObject({ runs: 2, seconds: 3, quick: true });
   });
 
   it("knows all, none, repetitions and spaces", () => {
@@ -61,6 +70,7 @@ describe("parseArguments", () => {
     [["--seconds", ""], 'not ""'],
     [["--json"], "--json"],
     [["--results", "--cpu-prof"], "no results"],
+    [["--results", "--quick"], "no results"],
     [["--fast"], "--fast"],
     [["plain-1k"], "plain-1k"],
   ])("refuses %j", (words, message) => {

@@ -12,6 +12,10 @@ export interface RunRequest {
   readonly runs: number;
   /** Length of each measured window. */
   readonly seconds: number;
+  /** Length of the load before it. */
+  readonly warmUpSeconds: number;
+  /** Whether scenarios that send a fixed number of requests send a tenth of it. */
+  readonly quick: boolean;
   /** File to write the rows to. */
   readonly json: string | undefined;
   /** Whether to write tables and plots into `bench/results/`. */
@@ -45,6 +49,7 @@ operating system's own accounting, with throughput and latency.
   --peers NAMES     proxies to compare with, or "all" or "none" (default: all)
   --runs N          runs of each; the medians count             (default: 5)
   --seconds N       length of the measured part of a run        (default: 5)
+  --quick           one run of one second each: shows that it works, and is no measurement
   --json FILE       write the figures to FILE, and print no table
   --results         write tables and a plot into bench/results/
   --cpu-prof        let Cirque write a CPU profile into bench/results/profiles/
@@ -62,6 +67,8 @@ export function parseArguments(words: readonly string[], known: KnownNames): Req
   const values = parseWords(words);
   if (values.help) return { kind: "help" };
   if (values.list) return { kind: "list" };
+  const quick = values.quick ?? false;
+  if (quick && values.results) throw new UsageError("--quick gives no results to publish: leave out one of the two");
   if (values["cpu-prof"] && values.results) {
     throw new UsageError("--cpu-prof slows Cirque down, so its figures are no results: leave out one of the two");
   }
@@ -74,8 +81,10 @@ export function parseArguments(words: readonly string[], known: KnownNames): Req
         : names(values.peers ?? "all", "peer", [...known.peers, known.own], known.peers).filter(
             (name) => name !== known.own,
           ),
-    runs: numberBetween(values.runs ?? "5", "--runs", 1, mostRuns),
-    seconds: numberBetween(values.seconds ?? "5", "--seconds", 1, longestRunSeconds),
+    runs: numberBetween(values.runs ?? (quick ? "1" : "5"), "--runs", 1, mostRuns),
+    seconds: numberBetween(values.seconds ?? (quick ? "1" : "5"), "--seconds", 1, longestRunSeconds),
+    warmUpSeconds: quick ? 1 : 3,
+    quick,
     json: values.json,
     results: values.results ?? false,
     cpuProfile: values["cpu-prof"] ?? false,
@@ -91,6 +100,7 @@ function parseWords(words: readonly string[]) {
         peers: { type: "string" },
         runs: { type: "string" },
         seconds: { type: "string" },
+        quick: { type: "boolean" },
         json: { type: "string" },
         results: { type: "boolean" },
         "cpu-prof": { type: "boolean" },

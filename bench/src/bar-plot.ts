@@ -1,4 +1,5 @@
 import type { ScenarioResult } from "./results.ts";
+import { isOwn } from "./table.ts";
 
 const width = 760;
 const labelWidth = 150;
@@ -45,7 +46,7 @@ function panel(name: string, bars: readonly { readonly label: string; readonly v
     const textY = y + barHeight - 4;
     return [
       `<text x="${labelWidth - 8}" y="${textY}" text-anchor="end">${escaped(label)}</text>`,
-      `<rect x="${labelWidth}" y="${y}" width="${length}" height="${barHeight}" fill="${label === "cirque" ? ownColour : peerColour}"/>`,
+      `<rect x="${labelWidth}" y="${y}" width="${length}" height="${barHeight}" fill="${isOwn(label) ? ownColour : peerColour}"/>`,
       `<text x="${end}" y="${textY}">${value.toFixed(1)}</text>`,
     ].join("");
   });

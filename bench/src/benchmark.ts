@@ -46,12 +46,14 @@ export async function runScenario(
     }
   }
   return [...samples].map(([{ peer, version }, measured]) =>
-    summarize({ scenario: scenario.name, peer: peer.name, version }, measured),
+    summarize({ scenario: scenario.name, peer: peer.name, version, workers: peer.workers }, measured),
   );
 }
 
 function unableTo(scenario: Scenario, peer: Peer): string | undefined {
   if (!peer.modes.includes(scenario.mode)) return `it is not set up for ${scenario.mode}`;
+  const { workers = [1] } = scenario;
+  if (!workers.includes(peer.workers)) return `it is not about ${peer.workers} workers`;
   const lacking = (scenario.needs ?? []).filter((ability) => !peer.abilities.includes(ability));
   return lacking.length > 0 ? `it has no ${lacking.join(", ")}` : undefined;
 }
@@ -61,6 +63,9 @@ function describe(sample: Sample): string {
   return [
     sample.cpuMicrosPerRequest === null ? "" : `${sample.cpuMicrosPerRequest.toFixed(1)} µs/request, `,
     sample.requestsPerSecond === null ? "" : `${Math.round(sample.requestsPerSecond)} requests/s, `,
+    sample.upstreamConnections === null
+      ? ""
+      : `${sample.upstreamConnections.toFixed(1)} upstream connections for 100,000 requests, `,
     `${formatBytes(sample.rssBytes)}, ${sample.errors} errors`,
     sample.proxyUtilization === null
       ? ""

@@ -16,12 +16,15 @@ export interface Command {
   readonly arguments: readonly string[];
   /** What asks the program to end soon. Default: SIGTERM. */
   readonly stopSignal?: NodeJS.Signals;
+  /** How many TCP sockets it listens on at its port once all of it is ready. Default: 1. */
+  readonly listeningSockets?: number;
 }
 
 /** A program started on one core; it ends when the child is disposed of. */
 export class Child implements AsyncDisposable {
   readonly #process: ChildProcess;
   readonly #stopSignal: NodeJS.Signals;
+  readonly #listeningSockets: number;
   #errorText = "";
 
   /**
@@ -37,6 +40,7 @@ export class Child implements AsyncDisposable {
       stdio: options.ipc ? ["ignore", "ignore", "pipe", "ipc"] : ["ignore", "pipe", "pipe"],
     });
     this.#stopSignal = command.stopSignal ?? "SIGTERM";
+    this.#listeningSockets = command.listeningSockets ?? 1;
     this.#process.stdout?.resume();
     this.#process.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#errorText = (this.#errorText + text).slice(-keptErrorBytes);
@@ -97,13 +101,13 @@ export class Child implements AsyncDisposable {
   }
 
   /**
-   * Waits until something accepts connections on the port.
+   * Waits until the program accepts connections on the port, with all the sockets that it has there.
    *
    * @throws Error when the program ends first, or does not listen in time
    */
   async listening(port: number): Promise<void> {
     const deadline = performance.now() + startWithinMs;
-    while (!(await accepts(port))) {
+    while (!((await listeners(port)) >= this.#listeningSockets && (await accepts(port)))) {
       if (this.ended) throw new Error(`ended instead of listening on port ${port}: ${this.errorText}`);
       if (performance.now() > deadline) throw new Error(`does not listen on port ${port}: ${this.errorText}`);
       await delay(20);
@@ -150,6 +154,13 @@ export async function freePort(): Promise<number> {
 async function receives(port: number): Promise<boolean> {
   const table = await readFile("/proc/net/udp", "utf8");
   return table.includes(`:${port.toString(16).toUpperCase().padStart(4, "0")} 00000000:0000`);
+}
+
+/** How many sockets of 127.0.0.1 or of all addresses listen on the TCP port: state 0A in the system's table. */
+async function listeners(port: number): Promise<number> {
+  const table = await readFile("/proc/net/tcp", "utf8");
+  const local = `:${port.toString(16).toUpperCase().padStart(4, "0")} 00000000:0000 0A`;
+  return table.split(local).length - 1;
 }
 
 async function accepts(port: number): Promise<boolean> {

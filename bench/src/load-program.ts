@@ -41,19 +41,31 @@ export class LoadProgram implements AsyncDisposable {
    * @throws Error when one of them is missing, or the program has ended
    */
   async figures<const Name extends string>(...names: readonly Name[]): Promise<Readonly<Record<Name, number>>> {
-    const answer = this.#child.message();
-    this.#child.send({ report: true });
-    const message: unknown = await answer;
-    const entries = names.map((name) => {
-      const value: unknown = typeof message === "object" && message !== null ? Reflect.get(message, name) : undefined;
-      if (typeof value !== "number" && typeof value !== "boolean") throw new Error(`the load did not tell ${name}`);
-      return [name, Number(value)] as const;
-    });
-    return Object.fromEntries(entries) as Record<Name, number>;
+    return askFor(this.#child, names);
   }
 
   /** Ends the program. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#child[Symbol.asyncDispose]();
   }
+}
+
+/**
+ * Asks a program for figures over its message channel.
+ *
+ * @throws Error when one of them is missing, or the program has ended
+ */
+export async function askFor<const Name extends string>(
+  child: Child,
+  names: readonly Name[],
+): Promise<Readonly<Record<Name, number>>> {
+  const answer = child.message();
+  child.send({ report: true });
+  const message: unknown = await answer;
+  const entries = names.map((name) => {
+    const value: unknown = typeof message === "object" && message !== null ? Reflect.get(message, name) : undefined;
+    if (typeof value !== "number" && typeof value !== "boolean") throw new Error(`the program did not tell ${name}`);
+    return [name, Number(value)] as const;
+  });
+  return Object.fromEntries(entries) as Record<Name, number>;
 }

@@ -11,7 +11,6 @@ import type { Scenario } from "./scenario.ts";
 import { scenarios } from "./scenarios/index.ts";
 import { formatTable } from "./table.ts";
 
-const warmUpSeconds = 3;
 /** A core that does more than this before the benchmark makes its figures doubtful. */
 const quietShare = 0.1;
 
@@ -42,12 +41,7 @@ async function run(request: RunRequest): Promise<number> {
   await warnOfBusyCores();
   const results: ScenarioResult[] = [];
   for (const scenario of chosenScenarios(request)) {
-    const rows = await runScenario(
-      scenario,
-      prepared,
-      { ...request, warmUpSeconds, signal: interruption.signal },
-      progress,
-    );
+    const rows = await runScenario(scenario, prepared, { ...request, signal: interruption.signal }, progress);
     results.push({
       scenario: scenario.name,
       summary: scenario.summary,

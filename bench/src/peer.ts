@@ -21,6 +21,8 @@ export type Presence = { readonly version: string } | { readonly missing: string
 export interface Peer {
   /** Name on the command line. */
   readonly name: string;
+  /** Threads or processes that serve traffic. */
+  readonly workers: number;
   readonly abilities: readonly Ability[];
   readonly modes: readonly Mode[];
   /**

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { Child, freePort } from "./child.ts";
 import { readCore, utilizationBetween } from "./core-utilization.ts";
 import { loadCore, proxyCore } from "./cores.ts";
+import { askFor } from "./load-program.ts";
 import type { Peer } from "./peer.ts";
 import { cpuMicrosBetween, readCpu, readRssBytes } from "./process-tree.ts";
 import type { Sample } from "./sample.ts";
@@ -18,10 +19,14 @@ export interface ProxyUnderTest {
   readonly seconds: number;
   /** Length of the load before it. */
   readonly warmUpSeconds: number;
+  /** Whether a fixed number of requests is to be a tenth of it. */
+  readonly quick: boolean;
   /** Ends whatever the scenario waits for when the benchmark is interrupted. */
   readonly signal: AbortSignal;
   /** Resident memory of the proxy, all its processes together. */
   rssBytes(): number;
+  /** How many connections the origin has accepted. */
+  originConnections(): Promise<number>;
   /** Opens the measured window. */
   openWindow(): Window;
 }
@@ -45,6 +50,8 @@ export interface WindowFigures {
 export interface MeasurementOptions {
   readonly seconds: number;
   readonly warmUpSeconds: number;
+  /** Whether a fixed number of requests is to be a tenth of it. */
+  readonly quick: boolean;
   /** Whether a proxy that can do so records where its CPU time goes. */
   readonly cpuProfile: boolean;
   /** Ends the run early, with all it started. */
@@ -74,8 +81,10 @@ export async function measureOnce(scenario: Scenario, peer: Peer, options: Measu
       port,
       seconds: options.seconds,
       warmUpSeconds: options.warmUpSeconds,
+      quick: options.quick,
       signal: options.signal,
       rssBytes: () => readRssBytes(proxy.pid),
+      originConnections: async () => (await askFor(origin, ["accepted"])).accepted,
       openWindow: () => openWindow(proxy.pid),
     });
     if (proxy.ended) throw new Error(`the proxy ended under the load: ${proxy.errorText}`);

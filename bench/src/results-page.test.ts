@@ -6,12 +6,14 @@ import { resultsPage } from "./results-page.ts";
 const row = {
   scenario: "plain-1k",
   version: "1.0",
+  workers: 1,
   runs: 5,
   requestsPerSecond: 1_000,
   p50Ms: 1,
   p99Ms: 2,
   errors: 0,
   rssBytes: 1_048_576,
+  upstreamConnections: null,
 };
 const result: ScenarioResult = {
   scenario: "plain-1k",

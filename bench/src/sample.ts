@@ -12,6 +12,8 @@ export interface Sample {
   readonly errors: number;
   /** Resident memory; the scenario says of what. */
   readonly rssBytes: number;
+  /** Connections opened to the origin for 100,000 requests. */
+  readonly upstreamConnections: number | null;
   /** Share of the window that the proxy spent on its core, from 0 to 1. */
   readonly proxyUtilization: number | null;
   /** Share of the window in which the core of load and origin was busy, from 0 to 1. */
@@ -23,6 +25,8 @@ export interface Row {
   readonly scenario: string;
   readonly peer: string;
   readonly version: string;
+  /** Threads or processes of the proxy that served. */
+  readonly workers: number;
   readonly runs: number;
   readonly cpuMicrosPerRequest: number | null;
   readonly requestsPerSecond: number | null;
@@ -31,6 +35,7 @@ export interface Row {
   /** The sum over the runs: a median would hide the one run that failed. */
   readonly errors: number;
   readonly rssBytes: number;
+  readonly upstreamConnections: number | null;
 }
 
 /** The sample of a scenario that is about memory alone. */
@@ -42,16 +47,14 @@ export function memorySample(rssBytes: number, errors: number): Sample {
     p99Ms: null,
     errors,
     rssBytes,
+    upstreamConnections: null,
     proxyUtilization: null,
     loadUtilization: null,
   };
 }
 
 /** The medians of the samples. */
-export function summarize(
-  of: { readonly scenario: string; readonly peer: string; readonly version: string },
-  samples: readonly Sample[],
-): Row {
+export function summarize(of: Pick<Row, "scenario" | "peer" | "version" | "workers">, samples: readonly Sample[]): Row {
   const middle = (pick: (sample: Sample) => number | null, digits: number): number | null => {
     const value = medianOrNull(samples.map(pick));
     return value === null ? null : Number(value.toFixed(digits));
@@ -60,6 +63,7 @@ export function summarize(
     scenario: of.scenario,
     peer: of.peer,
     version: of.version,
+    workers: of.workers,
     runs: samples.length,
     cpuMicrosPerRequest: middle((sample) => sample.cpuMicrosPerRequest, 3),
     requestsPerSecond: middle((sample) => sample.requestsPerSecond, 1),
@@ -67,5 +71,6 @@ export function summarize(
     p99Ms: middle((sample) => sample.p99Ms, 3),
     errors: samples.reduce((sum, sample) => sum + sample.errors, 0),
     rssBytes: Math.round(median(samples.map((sample) => sample.rssBytes))),
+    upstreamConnections: middle((sample) => sample.upstreamConnections, 1),
   };
 }

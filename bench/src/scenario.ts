@@ -11,7 +11,7 @@ export type Mode = "http" | "tcp" | "udp";
 export type Ability = "websocket";
 
 /** The figure that a scenario is about. */
-export type Figure = "cpuMicrosPerRequest" | "rssBytes";
+export type Figure = "cpuMicrosPerRequest" | "rssBytes" | "upstreamConnections";
 
 /** One kind of load. Each is a file in `scenarios/`, listed in `scenarios/index.ts`. */
 export interface Scenario {
@@ -20,6 +20,8 @@ export interface Scenario {
   /** One line that says what is sent, and what the figure means. */
   readonly summary: string;
   readonly mode: Mode;
+  /** The numbers of workers it is measured with; a proxy with another number is left out. Default: 1 alone. */
+  readonly workers?: readonly number[];
   /** Abilities that a proxy needs, else it is left out. */
   readonly needs?: readonly Ability[];
   /** The program in `origins/` that answers, without its ending. */

@@ -5,12 +5,15 @@ describe("formatTable", () => {
   const row = {
     scenario: "idle",
     version: "1",
+    workers: 1,
     runs: 1,
     cpuMicrosPerRequest: null,
     requestsPerSecond: null,
     p50Ms: null,
     p99Ms: null,
     errors: 0,
+    rssBytes: 0,
+    upstreamConnections: null,
   };
 
   it("compares by the figure of the scenario, and shows a dash for what is not there", () => {
@@ -28,6 +31,34 @@ describe("formatTable", () => {
       ["nginx", "1", "-", "-", "-", "-", "0", "1000 B", "4.10"],
       ["haproxy", "1", "-", "-", "-", "-", "0", "0 B", "-"],
     ]);
+  });
+
+  it("compares with Cirque of as many workers, and Cirque of more threads with that of one", () => {
+    const table = formatTable(
+      [
+        { ...row, peer: "cirque", cpuMicrosPerRequest: 15 },
+        { ...row, peer: "nginx", cpuMicrosPerRequest: 10 },
+        { ...row, peer: "cirque-2", workers: 2, cpuMicrosPerRequest: 20 },
+        { ...row, peer: "nginx-2", workers: 2, cpuMicrosPerRequest: 10 },
+        { ...row, peer: "other-3", workers: 3, cpuMicrosPerRequest: 10 },
+      ],
+      "cpuMicrosPerRequest",
+    );
+    expect(table.split("\n").map((line) => line.split(/ {2,}/)[8])).toEqual([
+      "cirque/peer",
+      undefined,
+      "1.50",
+      "0.75",
+      "2.00",
+      "1.50",
+    ]);
+  });
+
+  it("shows connections to the origin where a scenario counts them", () => {
+    const table = formatTable([{ ...row, peer: "cirque", upstreamConnections: 64.25 }], "upstreamConnections");
+    expect(table).toContain("connections/100k");
+    expect(table).toContain("64.3");
+    expect(formatTable([{ ...row, peer: "cirque" }], "rssBytes")).not.toContain("connections/100k");
   });
 });
 

@@ -20,6 +20,7 @@ const endOfHead = "\r\n\r\n";
 const longestHeadBytes = 64 * 1024;
 const nothing = Buffer.alloc(0);
 const answers = new Map<string, Buffer>();
+let accepted = 0;
 
 const server = createServer({ noDelay: true }, serve);
 server.listen(0, "127.0.0.1", 4096, () => {
@@ -27,10 +28,13 @@ server.listen(0, "127.0.0.1", 4096, () => {
   if (address === null || typeof address === "string") throw new Error("the origin has no port");
   process.send?.({ port: address.port });
 });
+// Asked how many connections there were.
+process.on("message", () => process.send?.({ accepted }));
 process.on("disconnect", () => process.exit(0));
 
 /** Answers the requests of one connection, in order. */
 function serve(socket: Socket): void {
+  accepted += 1;
   let unread: Buffer = nothing;
   let upload: UploadReader | undefined;
 

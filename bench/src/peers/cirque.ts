@@ -16,23 +16,39 @@ const profiles = fileURLToPath(new URL("../../results/profiles/", import.meta.ur
 const recommendedOptions = ["--max-semi-space-size=2"];
 
 /** Cirque as it is built in this repository, with the programs of `bench/peers/cirque/`. */
-export const cirque: Peer = {
-  name: "cirque",
-  abilities: ["websocket"],
-  modes: ["http", "tcp", "udp"],
+export const cirque: Peer = cirqueWith("cirque", 1);
 
-  async prepare() {
-    if (!built.every((file) => existsSync(file))) return { missing: 'build it first, with "npm run build"' };
-    const { version }: { version: string } = JSON.parse(await readFile(manifest, "utf8"));
-    return { version };
-  },
+/** Cirque with two data threads. */
+export const cirqueWithTwoThreads: Peer = cirqueWith("cirque-2", 2);
 
-  async command({ mode, listenPort, originPort, profileName }) {
-    const profiling =
-      profileName === undefined
-        ? []
-        : ["--cpu-prof", "--cpu-prof-dir", profiles, "--cpu-prof-name", `${profileName}.cpuprofile`];
-    const ports = [String(listenPort), String(originPort)];
-    return { program: process.execPath, arguments: [...recommendedOptions, ...profiling, programs[mode], ...ports] };
-  },
-};
+function cirqueWith(name: string, threads: number): Peer {
+  return {
+    name,
+    workers: threads,
+    abilities: ["websocket"],
+    modes: threads === 1 ? ["http", "tcp", "udp"] : ["http"],
+
+    async prepare() {
+      if (!built.every((file) => existsSync(file))) return { missing: 'build it first, with "npm run build"' };
+      const { version }: { version: string } = JSON.parse(await readFile(manifest, "utf8"));
+      return { version };
+    },
+
+    async command({ mode, listenPort, originPort, profileName }) {
+      const numbers = [listenPort, originPort, ...(threads === 1 ? [] : [threads])].map(String);
+      return {
+        program: process.execPath,
+        arguments: [...recommendedOptions, ...profiling(profileName, threads), programs[mode], ...numbers],
+        // Each data thread has a socket of its own at the port.
+        listeningSockets: threads,
+      };
+    },
+  };
+}
+
+/** Options for a profile. Each thread writes one of its own, so with several of them Node has to make the names. */
+function profiling(name: string | undefined, threads: number): readonly string[] {
+  if (name === undefined) return [];
+  const options = ["--cpu-prof", "--cpu-prof-dir", profiles];
+  return threads === 1 ? [...options, "--cpu-prof-name", `${name}.cpuprofile`] : options;
+}

@@ -11,6 +11,7 @@ const folder = new URL("../../peers/node/", import.meta.url);
 export function nodePeer(packageName: string, program: string, abilities: readonly Ability[]): Peer {
   return {
     name: packageName,
+    workers: 1,
     abilities,
     modes: ["http"],
 

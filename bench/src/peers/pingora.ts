@@ -9,6 +9,7 @@ const binary = fileURLToPath(new URL("target/release/cirque-bench-pingora", fold
 /** Pingora in the small program of `bench/peers/pingora/`, built with cargo when it is needed. */
 export const pingora: Peer = {
   name: "pingora",
+  workers: 1,
   abilities: ["websocket"],
   modes: ["http"],
 

@@ -7,5 +7,6 @@ export const freshConnection: Scenario = wrkScenario({
   summary: "GET with Connection: close, 64 at a time, each response with a body of 1 KiB",
   path: "/bytes/1024",
   expectedBytes: 1024,
+  workers: [1, 2],
   fields: { Connection: "close" },
 });

@@ -15,6 +15,7 @@ export const idleConnections: Scenario = {
   name: "idle-connections",
   summary: `${connections} idle keep-alive connections that made one request each; RSS is the growth for each of them`,
   mode: "http",
+  workers: [1, 2],
   origin: "http1",
   figure: "rssBytes",
   measure,

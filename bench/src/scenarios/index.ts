@@ -7,6 +7,7 @@ import { slowOrigin } from "./slow-origin.ts";
 import { slowReader } from "./slow-reader.ts";
 import { tcpProxyScenarios } from "./tcp-proxy.ts";
 import { udpProxy } from "./udp-proxy.ts";
+import { upstreamConnections } from "./upstream-connections.ts";
 import { websocketEcho } from "./websocket-echo.ts";
 
 /** All scenarios, in the order in which `--list` shows them and `all` runs them. */
@@ -16,6 +17,7 @@ export const scenarios: readonly Scenario[] = [
   post64k,
   websocketEcho,
   idleConnections,
+  upstreamConnections,
   slowReader,
   slowOrigin,
   ...tcpProxyScenarios,

@@ -32,6 +32,7 @@ async function measure(proxy: ProxyUnderTest): Promise<Sample> {
     p99Ms,
     errors: before.errors + errors,
     rssBytes: proxy.rssBytes(),
+    upstreamConnections: null,
     proxyUtilization: figures.proxyUtilization,
     loadUtilization: figures.loadUtilization,
   };

@@ -20,6 +20,8 @@ export interface WrkScenarioOptions {
   readonly uploadBytes?: number;
   /** Set-up of the proxies. Default: `http`. */
   readonly mode?: "http" | "tcp";
+  /** The numbers of workers it is measured with. Default: 1 alone. */
+  readonly workers?: readonly number[];
   /** Further request fields. */
   readonly fields?: Readonly<Record<string, string>>;
 }
@@ -30,6 +32,7 @@ export function wrkScenario(options: WrkScenarioOptions): Scenario {
     name: options.name,
     summary: options.summary,
     mode: options.mode ?? "http",
+    ...(options.workers === undefined ? {} : { workers: options.workers }),
     origin: "http1",
     figure: "cpuMicrosPerRequest",
     measure: (proxy) => measure(options, proxy),
@@ -58,6 +61,7 @@ async function measure(options: WrkScenarioOptions, proxy: ProxyUnderTest): Prom
     p99Ms: report.p99Micros / 1_000,
     errors: errorsIn(warmUp) + errorsIn(report) + missingResponses(report, response.wholeBytes, connections),
     rssBytes: proxy.rssBytes(),
+    upstreamConnections: null,
     proxyUtilization: figures.proxyUtilization,
     loadUtilization: figures.loadUtilization,
   };
