@@ -19,6 +19,7 @@ import {
   type ServiceContext,
   silentLogger,
 } from "@cirque/core";
+import { settledInTime } from "./exchange/callback-deadline.ts";
 import type { ExchangeEnvironment } from "./exchange/environment.ts";
 import { Exchange } from "./exchange/exchange.ts";
 import type { ProxyHttp } from "./proxy-http.ts";
@@ -34,6 +35,11 @@ export interface HttpProxyOptions {
   readonly maxAttempts?: number;
   /** How much of a request body is kept for another attempt (H1S-31). Default 64 KiB. */
   readonly retryBufferBytes?: number;
+  /**
+   * How long a callback may take to settle; then the request fails with 500, or is cut if its response has begun. A pause
+   * that a body filter asks for does not count. Default one minute; `Infinity` waits for ever.
+   */
+  readonly callbackTimeoutMs?: number;
   /** Silence in both directions after which a tunnel, such as a WebSocket, is closed. Default one hour. */
   readonly tunnelIdleTimeoutMs?: number;
   /** Whether TLS secrets of connections to origins go to the file named by `SSLKEYLOGFILE` (CFG-20). Default false. */
@@ -141,7 +147,8 @@ export class HttpProxy<Ctx> implements ConnectionHandler, Http1ServerHandler {
     await exchange.run(former && (await former));
     if (!exchange.session.keepAlive) return undefined;
     try {
-      return await this.#callbacks.persistConnectionContext?.(exchange.session, exchange.ctx);
+      const kept = this.#callbacks.persistConnectionContext?.(exchange.session, exchange.ctx);
+      return await settledInTime(kept, this.#environment.callbackTimeoutMs);
     } catch (error) {
       this.#logger.error({ err: error }, "the callback `persistConnectionContext` failed");
       return undefined;
@@ -155,6 +162,7 @@ export class HttpProxy<Ctx> implements ConnectionHandler, Http1ServerHandler {
       connector,
       maxAttempts = 3,
       retryBufferBytes = 64 * 1024,
+      callbackTimeoutMs = 60_000,
       tunnelIdleTimeoutMs = 3_600_000,
       keylog = false,
       name = "http",
@@ -166,6 +174,7 @@ export class HttpProxy<Ctx> implements ConnectionHandler, Http1ServerHandler {
       metrics: new ProxyMetrics(metrics, name),
       maxAttempts,
       retryBufferBytes,
+      callbackTimeoutMs,
       tunnelIdleTimeoutMs,
       isShuttingDown: () => this.#draining,
     };

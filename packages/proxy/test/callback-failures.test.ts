@@ -214,6 +214,31 @@ describe("a callback that never settles", () => {
     });
   }
 
+  for (const name of names) {
+    test(`\`${name}\`: when its time is up, that request alone fails`, async () => {
+      await using origin = await RawOrigin.answering(okResponse("fine"));
+      let stuck = true;
+      const own: ProxyHttp<unknown> = { upstreamPeer: () => origin.peer() };
+      const callback = (own[name] as (() => never) | undefined)?.bind(own);
+      const never = (): unknown => (stuck ? new Promise(() => {}) : callback?.());
+      const traced = new TracedCallbacks<unknown>({ ...own, [name]: never });
+      await using proxy = await TestProxy.start(traced.callbacks, { callbackTimeoutMs: 20 });
+      const other = await proxy.client();
+
+      const response = await proxy.exchange(post("tea"));
+      await traced.called("logging");
+      stuck = false;
+      await other.send(post("tea", "")).until("fine");
+
+      // A body filter is asked when the head has been sent: what the client gets is seen to be cut.
+      if (name.endsWith("BodyFilter")) expect(response).not.toMatch(/fine$/);
+      else expect(response).toMatch(/^HTTP\/1\.1 500 /);
+      const failed = traced.calls.items.find((call) => call.name === "logging");
+      expect(failed?.args[1]).toMatchObject({ code: "CallbackTimedout", source: "internal" });
+      expect(await proxy.metric('cirque_requests_in_flight{service="http"}')).toBe(0);
+    });
+  }
+
   test("`requestBodyFilter`, which the client's body waits for: the origin's time is up", async () => {
     await using origin = await RawOrigin.start();
     const traced = new TracedCallbacks<unknown>({

@@ -36,6 +36,7 @@ export const errorCatalogue = {
   InvalidConfiguration: "The configuration is not valid",
   InvalidCommandLine: "The command line is not valid",
   UpgradeError: "The running server could not be replaced by a new process",
+  CallbackTimedout: "A callback of the program did not settle in time",
   InternalError: "Something that should not happen did happen",
   UnknownError: "The cause is not known",
   Custom: "An error of the application, named in `custom`",

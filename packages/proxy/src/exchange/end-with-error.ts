@@ -1,6 +1,7 @@
 import type { CirqueError } from "@cirque/core";
 import { defaultFailToProxy, errorResponse, type FailToProxy } from "../fail-to-proxy.ts";
 import { requestSummary } from "../session.ts";
+import { settledInTime } from "./callback-deadline.ts";
 import type { Exchange } from "./exchange.ts";
 import { respond } from "./respond.ts";
 
@@ -39,7 +40,8 @@ export async function endWithError<Ctx>(exchange: Exchange<Ctx>, error: CirqueEr
 async function decide<Ctx>(exchange: Exchange<Ctx>, error: CirqueError): Promise<Response | FailToProxy> {
   const { environment, session, ctx } = exchange;
   try {
-    return (await environment.callbacks.failToProxy?.(session, error, ctx)) ?? defaultFailToProxy(error);
+    const decided = environment.callbacks.failToProxy?.(session, error, ctx);
+    return (await settledInTime(decided, environment.callbackTimeoutMs)) ?? defaultFailToProxy(error);
   } catch (cause) {
     environment.logger.error({ err: cause }, "the callback `failToProxy` failed");
     return defaultFailToProxy(error);

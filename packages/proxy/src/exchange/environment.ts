@@ -12,6 +12,8 @@ export interface ExchangeEnvironment<Ctx> {
   readonly maxAttempts: number;
   /** How much of a request body is kept for another attempt (H1S-31). */
   readonly retryBufferBytes: number;
+  /** How long a callback may take to settle. */
+  readonly callbackTimeoutMs: number;
   /** Silence in both directions after which a tunnel is closed. */
   readonly tunnelIdleTimeoutMs: number;
   readonly isShuttingDown: () => boolean;

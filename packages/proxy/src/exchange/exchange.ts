@@ -9,6 +9,7 @@ import {
 import { type RequestHead, type ResponseHead, stripHopByHop } from "@cirque/http";
 import { isPromise, type MaybePromise } from "../maybe-promise.ts";
 import { Session } from "../session.ts";
+import { settledInTime } from "./callback-deadline.ts";
 import { Download, type DownloadFilter } from "./download.ts";
 import { endWithError } from "./end-with-error.ts";
 import type { ExchangeEnvironment } from "./environment.ts";
@@ -59,7 +60,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
       const filter = callbacks.requestBodyFilter;
       this.#upload = new Upload(
         downstream,
-        filter && ((chunk) => filter.call(callbacks, this.session, chunk, this.ctx)),
+        filter && ((chunk) => this.#inTime(filter.call(callbacks, this.session, chunk, this.ctx))),
         this.#kept,
         (error) => this.#fail(error),
       );
@@ -171,8 +172,12 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     const { upstreamResponseBodyFilter: first, responseBodyFilter: second } = callbacks;
     if (first === undefined && second === undefined) return NO_FILTERS;
     const filters: DownloadFilter[] = [];
-    if (first !== undefined) filters.push((chunk) => first.call(callbacks, this.session, chunk, this.ctx));
-    if (second !== undefined) filters.push((chunk) => second.call(callbacks, this.session, chunk, this.ctx));
+    if (first !== undefined) {
+      filters.push((chunk) => this.#inTime(first.call(callbacks, this.session, chunk, this.ctx)));
+    }
+    if (second !== undefined) {
+      filters.push((chunk) => this.#inTime(second.call(callbacks, this.session, chunk, this.ctx)));
+    }
     return filters;
   }
 
@@ -277,7 +282,11 @@ export class Exchange<Ctx> implements ServerSessionObserver {
   #unlessFailed<T>(pending: Promise<T>): Promise<T> {
     this.#interrupt ??= Promise.withResolvers<never>();
     if (this.#failure !== undefined) this.#interrupt.reject(this.#failure);
-    return Promise.race([pending, this.#interrupt.promise]);
+    return Promise.race([this.#inTime(pending), this.#interrupt.promise]);
+  }
+
+  #inTime<T>(result: MaybePromise<T>): MaybePromise<T> {
+    return settledInTime(result, this.environment.callbackTimeoutMs);
   }
 
   #throwIfFailed(): void {
@@ -310,7 +319,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
   async #log(error: CirqueError | undefined): Promise<void> {
     const { callbacks, logger } = this.environment;
     try {
-      await callbacks.logging?.(this.session, error, this.ctx);
+      await this.#inTime(callbacks.logging?.(this.session, error, this.ctx));
     } catch (cause) {
       logger.error({ err: cause }, "the callback `logging` failed");
     }
