@@ -148,6 +148,33 @@ describe("the name that is asked for (SNI, RFC 6066, 3)", () => {
   });
 });
 
+describe("what a peer offers in TLS", () => {
+  it("are the groups of the key exchange that it names (PO-21)", async () => {
+    await using origin = await tlsOrigin({ ...forA, ecdhCurve: "P-384" });
+    await handshake(origin.address, { sni: "a.example", curves: "X25519:P-384" });
+    await expect(handshake(origin.address, { sni: "a.example", curves: "X25519" })).rejects.toMatchObject({
+      code: "TLSHandshakeFailure",
+    });
+    await expect(handshake(origin.address, { sni: "a.example", curves: "nonsense" })).rejects.toMatchObject({
+      code: "InvalidArgument",
+    });
+  });
+
+  it("may be key shares of several groups at once, marked with a star (PO-22)", async () => {
+    await using origin = await tlsOrigin({ ...forA, ecdhCurve: "X25519" });
+    await handshake(origin.address, { sni: "a.example", curves: "*X25519MLKEM768/*X25519" });
+    expect((await origin.secured.at(0)).getProtocol()).toBe("TLSv1.3");
+  });
+
+  it("is HTTP/1.1, or no protocol at all (PO-11)", async () => {
+    await using origin = await tlsOrigin(forA);
+    await handshake(origin.address, { sni: "a.example" });
+    await handshake(origin.address, { sni: "a.example", alpn: [] });
+    const [one, other] = await origin.secured.count(2);
+    expect([one?.alpnProtocol, other?.alpnProtocol]).toEqual(["http/1.1", false]);
+  });
+});
+
 describe("a client certificate (PEER-04)", () => {
   it("is presented when the origin asks for it", async () => {
     await using origin = await tlsOrigin({ ...forA, requestCert: true, ca: authority.cert });

@@ -222,4 +222,22 @@ describe("who follows kept connections (V9-14)", () => {
       ["cleared", "4", 10],
     ]);
   });
+
+  it("may throw: that is a warning, and no connection is lost", async () => {
+    const warnings: string[] = [];
+    const onWarning = (warning: Error): number => warnings.push(warning.message);
+    process.on("warning", onWarning);
+    const fail = (): never => {
+      throw new Error("a fault of ours");
+    };
+    pool = new ConnectionPool<Fake>({ perKey: 1, total: 5, observer: { onTaken: fail, onDropped: fail } });
+    const taken = put("a", "1");
+    expect(pool.take("a")).toBe(taken);
+    put("a", "2");
+    put("a", "3");
+    expect(pool.size).toBe(1);
+    await new Promise(setImmediate);
+    process.off("warning", onWarning);
+    expect(warnings).toEqual([expect.stringContaining("a fault of ours"), expect.stringContaining("a fault of ours")]);
+  });
 });

@@ -15,7 +15,7 @@ export interface Poolable {
   close(): void;
 }
 
-/** Follows kept connections: how long they were idle, and what became of them (V9-14). Its methods must not throw. */
+/** Follows kept connections: how long they were idle, and what became of them (V9-14). What it throws is a warning. */
 export interface PoolObserver<T> {
   /** An idle connection is used again. */
   onTaken?(connection: T, idleMs: number): void;
@@ -79,7 +79,13 @@ export class ConnectionPool<T extends Poolable> {
       const { connection } = idle;
       const { observer } = this.#limits;
       if (connection.stopIdle() && (fits === undefined || fits(connection))) {
-        if (observer?.onTaken !== undefined) observer.onTaken(connection, turnTime() - idle.since);
+        if (observer?.onTaken !== undefined) {
+          try {
+            observer.onTaken(connection, turnTime() - idle.since);
+          } catch (error) {
+            warn(error);
+          }
+        }
         return connection;
       }
       connection.close();
@@ -136,7 +142,11 @@ export class ConnectionPool<T extends Poolable> {
 
   #dropped(idle: Idle<T>, reason: DropReason): void {
     const { observer } = this.#limits;
-    if (observer?.onDropped !== undefined) observer.onDropped(idle.connection, turnTime() - idle.since, reason);
+    try {
+      observer?.onDropped?.(idle.connection, turnTime() - idle.since, reason);
+    } catch (error) {
+      warn(error);
+    }
   }
 
   #link(idle: Idle<T>): void {
@@ -162,6 +172,11 @@ export class ConnectionPool<T extends Poolable> {
     this.#all.remove(idle);
     this.#size--;
   }
+}
+
+/** No request is there that a mistake of an observer could fail. */
+function warn(error: unknown): void {
+  process.emitWarning(`an observer of a connection pool failed: ${String(error)}`);
 }
 
 /** The idle connections of one key, from the one that came last down to the oldest. */

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { FakeClock } from "../../test/wire/fake-clock.ts";
@@ -253,6 +254,21 @@ describe("options of the socket", () => {
     });
     expect(seen).toEqual([true]);
     expect(socket.getTypeOfService()).toBe(46 << 2);
+  });
+
+  it.runIf(process.platform === "linux")("include keep-alive probes (PO-13)", async () => {
+    const { port } = await listening("127.0.0.1");
+    const probing = await connected(port, named("127.0.0.1"), { tcpKeepaliveMs: 60_000 });
+    const silent = await connected(port, named("127.0.0.1"));
+    // The timer that the kernel runs for a socket: 2 is that of the probes (proc(5), net/tcp).
+    const lines = readFileSync("/proc/net/tcp", "latin1").split("\n");
+    const timer = ({ localPort = 0 }: Socket): string | undefined =>
+      lines
+        .find((line) => line.includes(`:${localPort.toString(16).toUpperCase().padStart(4, "0")} 0100007F:`))
+        ?.trim()
+        .split(/\s+/)[5];
+    expect(timer(probing)).toMatch(/^02:/);
+    expect(timer(silent)).toMatch(/^00:/);
   });
 
   it("that throw fail the connection", async () => {

@@ -11,6 +11,7 @@ const names: Record<keyof PeerOptions, true> = {
   totalConnectionTimeoutMs: true,
   readTimeoutMs: true,
   writeTimeoutMs: true,
+  ignoreInvalidContentLength: true,
   idleTimeoutMs: true,
   maxConnections: true,
   maxPendingRequests: true,

@@ -316,3 +316,34 @@ it("a connector refuses limits and sizes that would bound nothing", () => {
   expect(() => new HttpConnector({ limits: { headBytes: 0 } })).toThrow(/headBytes/);
   expect(() => new HttpConnector({ poolSize: Number.NaN })).toThrow(RangeError);
 });
+
+describe("a Content-Length that is no number (PO-19)", () => {
+  /** The response to one request, with these lines in it. */
+  async function answered(lines: string, ignoreInvalidContentLength?: boolean) {
+    const test = await TestOrigin.start();
+    const options = ignoreInvalidContentLength === undefined ? {} : { ignoreInvalidContentLength };
+    const { session, origin } = await test.connected(options);
+    const response = ask(session);
+    await origin.until("\r\n\r\n");
+    origin.send(`HTTP/1.1 200 OK\r\n${lines}\r\nall of it`).end();
+    return { response, session, [Symbol.asyncDispose]: () => test[Symbol.asyncDispose]() };
+  }
+
+  it("is ignored where the peer says so: the body lasts until the origin closes, and the field is not sent on", async () => {
+    await using exchanged = await answered("Content-Length: many\r\n", true);
+    const { head, sink } = await exchanged.response;
+    expect(head.headers.has("content-length")).toBe(false);
+    expect((await sink.body()).text).toBe("all of it");
+    expect(exchanged.session.reusable).toBe(false);
+  });
+
+  it.each([
+    ["Content-Length: many\r\n", undefined],
+    ["Content-Length: 9, 9\r\n", true],
+    ["Content-Length: many\r\nContent-Length: 9\r\n", true],
+    ["Content-Length: many\r\nTransfer-Encoding: chunked\r\n", true],
+  ])("is refused otherwise: %j", async (lines, ignore) => {
+    await using exchanged = await answered(lines, ignore);
+    await expect(exchanged.response).rejects.toMatchObject({ code: "InvalidHTTPHeader" });
+  });
+});

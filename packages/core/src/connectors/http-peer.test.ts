@@ -45,6 +45,7 @@ describe("HttpPeer", () => {
       readTimeoutMs: 60_000,
       writeTimeoutMs: 60_000,
       idleTimeoutMs: 60_000,
+      ignoreInvalidContentLength: false,
       maxConnections: Number.POSITIVE_INFINITY,
       maxPendingRequests: 1_024,
       pendingTimeoutMs: 5_000,

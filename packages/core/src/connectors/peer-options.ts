@@ -23,6 +23,11 @@ export interface PeerOptions {
   /** A peer that takes nothing of the request (PO-05). Default 60 s. */
   readonly writeTimeoutMs?: number;
   /**
+   * Whether a response with one Content-Length that is no number is taken as one without: its body lasts until the peer
+   * closes (PO-19). Default false: it is refused, and the client gets 502.
+   */
+  readonly ignoreInvalidContentLength?: boolean;
+  /**
    * How long an idle connection is kept; 0 keeps none (PO-06). Default 60 s. Where the peer says a shorter time in
    * `Keep-Alive`, it is kept up to a second less than that.
    */
@@ -110,6 +115,7 @@ export interface ResolvedPeerOptions extends PeerOptions {
   readonly totalConnectionTimeoutMs: number;
   readonly readTimeoutMs: number;
   readonly writeTimeoutMs: number;
+  readonly ignoreInvalidContentLength: boolean;
   readonly idleTimeoutMs: number;
   readonly maxConnections: number;
   readonly maxPendingRequests: number;
@@ -126,6 +132,7 @@ export const DEFAULT_PEER_OPTIONS: ResolvedPeerOptions = {
   totalConnectionTimeoutMs: Number.POSITIVE_INFINITY,
   readTimeoutMs: 60_000,
   writeTimeoutMs: 60_000,
+  ignoreInvalidContentLength: false,
   idleTimeoutMs: 60_000,
   maxConnections: Number.POSITIVE_INFINITY,
   maxPendingRequests: 1_024,

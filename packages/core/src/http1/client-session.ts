@@ -23,12 +23,14 @@ import { frameRequest } from "./outgoing-framing.ts";
 /** Interim responses taken before a final one; an origin that goes on beyond is broken. */
 const MAX_INTERIM_RESPONSES = 16;
 
-/** Time-outs of one exchange with an origin, in milliseconds. */
+/** Time-outs of one exchange with an origin, in milliseconds; and what is tolerated in it. */
 export interface ClientTimeouts {
   /** Silence while a response is expected, or in the middle of one (PO-04). */
   readonly readTimeoutMs: number;
   /** An origin that takes nothing of the request (PO-05). */
   readonly writeTimeoutMs: number;
+  /** Whether a response with a Content-Length that is no number is read until the origin closes (PO-19). */
+  readonly ignoreInvalidContentLength?: boolean;
 }
 
 /**
@@ -92,6 +94,7 @@ export class Http1ClientSession implements ClientSession, ConnectionListener, Po
     this.#interim = 0;
     this.#head = undefined;
     if (next) this.#parser.startNext();
+    this.#parser.ignoreInvalidContentLength = timeouts.ignoreInvalidContentLength === true;
     this.connection.resume();
     return this;
   }

@@ -2,11 +2,18 @@ import type { HeaderMap } from "../header-map.ts";
 import { ResponseHead } from "../response-head.ts";
 import { responseBodyLength } from "./framing.ts";
 import type { ParserLimits } from "./limits.ts";
+import { MalformedMessage } from "./malformed-message.ts";
 import { MessageParser } from "./message-parser.ts";
 import { readStatusLine, type StatusLine } from "./start-line.ts";
 
 /** Parses what origins send: responses, each to the request announced with `expect`. */
 export class ResponseParser extends MessageParser<ResponseHead> {
+  /**
+   * Whether a single Content-Length that is no number is left out of the head, as if the origin had not sent it; the body
+   * then lasts until the origin closes. Default false: such a response is refused. Several of them, in a list or not, are
+   * refused always.
+   */
+  ignoreInvalidContentLength = false;
   readonly #line: StatusLine = { status: 0, reason: "", version: "1.1" };
   #method = "GET";
 
@@ -26,11 +33,22 @@ export class ResponseParser extends MessageParser<ResponseHead> {
   protected override finishHead(headers: HeaderMap): ResponseHead {
     const { status, reason, version } = this.#line;
     const head = ResponseHead.adopt(status, reason, headers, version);
-    this.bodyLength = responseBodyLength(head, this.#method);
+    try {
+      this.bodyLength = responseBodyLength(head, this.#method);
+    } catch (error) {
+      if (!this.ignoreInvalidContentLength || !isInvalidContentLength(error, headers)) throw error;
+      headers.delete("content-length");
+      this.bodyLength = responseBodyLength(head, this.#method);
+    }
     return head;
   }
 
   protected override skipBefore(): number {
     return 0;
   }
+}
+
+function isInvalidContentLength(error: unknown, headers: HeaderMap): boolean {
+  const invalid = error instanceof MalformedMessage && error.reason === "invalid-content-length";
+  return invalid && !headers.get("content-length")?.includes(",");
 }
