@@ -1,3 +1,4 @@
+export * from "./acceptance/index.ts";
 export * from "./address/index.ts";
 export * from "./configuration/index.ts";
 export * from "./connection/index.ts";

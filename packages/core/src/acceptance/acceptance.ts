@@ -1,38 +1,179 @@
 import type { Socket } from "node:net";
+import { leaseUntilClosed } from "../connection/socket-lease.ts";
+import { type AcceptedConnection, describeAccepted } from "../listeners/accepted-connection.ts";
 import type { Endpoint } from "../listeners/endpoint.ts";
 import type { Counter } from "../observability/metric.ts";
+import { withDefaults } from "../options/with-defaults.ts";
 import type { ConnectionHandler } from "../services/connection-handler.ts";
 import type { ServiceContext } from "../services/service.ts";
+import type { AcceptanceOptions, ConnectionLimits } from "./acceptance-options.ts";
+import type { AcceptancePlan } from "./acceptance-plan.ts";
+import { Arrival } from "./arrival.ts";
+import { applyFilter, type ConnectionFilter } from "./connection-filter.ts";
+import { ConnectionLimiter, ConnectionPlace } from "./connection-limiter.ts";
+import { ConnectionRefused } from "./connection-refused.ts";
+import { DescriptorLimit } from "./descriptor-limit.ts";
+import { applyPreTls, type PreTlsHook } from "./pre-tls.ts";
+import { ProxyHeaderReceiver } from "./receive-proxy-header.ts";
+import { RefusalLog } from "./refusal-log.ts";
+import { TlsTermination } from "./tls/tls-termination.ts";
 
-/** What happens to the connections of one listener between their acceptance and their handler. */
+/** What an acceptance belongs to. */
+export interface AcceptanceOwner {
+  /** The name of the service, for metrics. */
+  readonly name: string;
+  readonly handler: ConnectionHandler;
+  /** Counts the connections of all listeners of the service, if they are limited. */
+  readonly limiter: ConnectionLimiter | undefined;
+  /** For listeners that have none of their own. */
+  readonly connectionFilter: ConnectionFilter | undefined;
+}
+
+/**
+ * What happens to the connections of one listener between their acceptance and their handler: limits, the header of the
+ * PROXY protocol, the filter, the pre-TLS hook, TLS. Whoever is slow or wrong there harms nobody else.
+ */
 export class Acceptance {
   readonly #endpoint: Endpoint;
-  readonly #handler: ConnectionHandler;
+  readonly #owner: AcceptanceOwner;
   readonly #context: ServiceContext;
+  readonly #timeouts: typeof TIMEOUTS;
+  readonly #limiters: readonly ConnectionLimiter[];
+  readonly #descriptors: DescriptorLimit | undefined = DescriptorLimit.ofProcess();
+  readonly #proxyHeaders: ProxyHeaderReceiver | undefined;
+  readonly #filter: ConnectionFilter | undefined;
+  readonly #preTls: PreTlsHook | undefined;
+  readonly #tls: TlsTermination | undefined;
+  /** Whether the handler gets sockets as they are accepted. */
+  readonly #direct: boolean;
   readonly #accepted: Counter;
   readonly #handlerErrors: Counter;
+  readonly #refusals: RefusalLog;
+  readonly #arrivals = new Set<Arrival>();
+  #onEmpty: (() => void) | undefined;
 
-  /** @param service The name of the service, for metrics. */
-  constructor(service: string, endpoint: Endpoint, handler: ConnectionHandler, context: ServiceContext) {
+  private constructor(
+    owner: AcceptanceOwner,
+    endpoint: Endpoint,
+    { options }: AcceptancePlan,
+    context: ServiceContext,
+    tls: TlsTermination | undefined,
+  ) {
     const { metrics } = context;
-    const labels = { service, listener: endpoint.address };
+    const labels = { service: owner.name, listener: endpoint.address };
+    const { proxyProtocol } = options;
     this.#endpoint = endpoint;
-    this.#handler = handler;
+    this.#owner = owner;
     this.#context = context;
+    this.#timeouts = timeoutsOf(options);
+    const limiter = isLimited(options) ? new ConnectionLimiter("the listener", options) : undefined;
+    this.#limiters = [limiter, owner.limiter].filter((each) => each !== undefined);
+    this.#proxyHeaders = proxyProtocol && new ProxyHeaderReceiver(proxyProtocol);
+    this.#filter = options.connectionFilter ?? owner.connectionFilter;
+    this.#preTls = options.preTls;
+    this.#tls = tls;
+    this.#direct = !(this.#proxyHeaders || this.#filter || this.#preTls || tls);
     this.#accepted = metrics.counter("cirque_connections_accepted_total", "Connections accepted", labels);
     this.#handlerErrors = metrics.counter("cirque_connection_handler_errors_total", handlerErrorsHelp, labels);
+    this.#refusals = new RefusalLog(metrics, context.logger, labels);
+  }
+
+  /** @throws CirqueError for options that cannot be used. */
+  static async start(
+    owner: AcceptanceOwner,
+    endpoint: Endpoint,
+    plan: AcceptancePlan,
+    context: ServiceContext,
+  ): Promise<Acceptance> {
+    const labels = { service: owner.name, listener: endpoint.address };
+    const tls = plan.tls && (await TlsTermination.start(plan.tls, context, labels));
+    return new Acceptance(owner, endpoint, plan, context, tls);
   }
 
   /** Takes a socket that was accepted, paused. */
   accept(socket: Socket): void {
     this.#accepted.inc();
-    this.#handOver(socket);
+    const accepted = describeAccepted(socket, this.#endpoint);
+    let place: ConnectionPlace | undefined;
+    try {
+      this.#descriptors?.check(socket);
+      if (this.#limiters.length > 0) place = this.#takePlace(socket);
+      if (this.#clientIsKnown) place?.takeForClient(accepted.clientAddress);
+    } catch (error) {
+      this.#refuse(socket, accepted, error);
+      return;
+    }
+    if (this.#direct) this.#handOver(socket, accepted);
+    else void this.#receive(new Arrival(socket, accepted), place);
   }
 
-  #handOver(socket: Socket): void {
+  /**
+   * Nothing is accepted any more: waits until those on their way have come to their handler, for a moment at most. When
+   * `force` aborts, or the moment is over, drops those that are left.
+   */
+  async stop(force: AbortSignal): Promise<void> {
+    if (this.#arrivals.size > 0) {
+      const empty = Promise.withResolvers<void>();
+      this.#onEmpty = empty.resolve;
+      const drop = (): void => {
+        for (const arrival of this.#arrivals) arrival.refuse(new ConnectionRefused("stopped", "the server stops"));
+      };
+      const timer = setTimeout(drop, STOPPING_MS);
+      if (force.aborted) drop();
+      force.addEventListener("abort", drop, { once: true });
+      await empty.promise;
+      force.removeEventListener("abort", drop);
+      clearTimeout(timer);
+    }
+    this.#tls?.stop();
+  }
+
+  /** The way of one connection, from its first byte to its handler. Never rejects. */
+  async #receive(arrival: Arrival, place: ConnectionPlace | undefined): Promise<void> {
+    const { connectionFilterTimeoutMs, preTlsTimeoutMs } = this.#timeouts;
+    const { accepted } = arrival;
+    this.#arrivals.add(arrival);
+    try {
+      if (this.#proxyHeaders) await this.#proxyHeaders.receive(arrival);
+      if (this.#filter) await applyFilter(this.#filter, arrival, connectionFilterTimeoutMs);
+      if (this.#preTls) await applyPreTls(this.#preTls, arrival, preTlsTimeoutMs);
+      if (!this.#clientIsKnown) place?.takeForClient(accepted.clientAddress);
+      const socket = this.#tls ? await this.#tls.secure(arrival) : arrival.socket;
+      arrival.leave();
+      this.#handOver(socket, accepted);
+    } catch (error) {
+      this.#refuse(arrival.socket, accepted, error);
+      arrival.leave();
+    }
+    this.#arrivals.delete(arrival);
+    if (this.#arrivals.size === 0) this.#onEmpty?.();
+  }
+
+  /** Whether the client is whoever is at the other end of the socket. */
+  get #clientIsKnown(): boolean {
+    return !this.#proxyHeaders && !this.#preTls;
+  }
+
+  #takePlace(socket: Socket): ConnectionPlace {
+    const place = new ConnectionPlace(this.#limiters);
+    leaseUntilClosed(socket, place);
+    return place;
+  }
+
+  #refuse(socket: Socket, accepted: AcceptedConnection, error: unknown): void {
+    const refusal =
+      error instanceof ConnectionRefused
+        ? error
+        : new ConnectionRefused("internal-error", "it could not be taken", { cause: error });
+    socket.on("error", ignore);
+    socket.destroy();
+    this.#refusals.add(refusal, accepted.clientAddress);
+  }
+
+  #handOver(socket: Socket, accepted: AcceptedConnection): void {
     try {
       // The type says void, which an async function is assignable to; its rejection belongs here as well.
-      const result: unknown = this.#handler.handle(socket, { endpoint: this.#endpoint });
+      const result: unknown = this.#owner.handler.handle(socket, accepted);
       if (result instanceof Promise) result.catch((error: unknown) => this.#handlerFailed(socket, error));
     } catch (error) {
       this.#handlerFailed(socket, error);
@@ -46,6 +187,29 @@ export class Acceptance {
     this.#context.logger.error({ err: error, listener: this.#endpoint.address }, "the connection handler failed");
   }
 }
+
+/** Whether there is anything to count. */
+function isLimited({ maxConnections, maxConnectionsPerClient }: ConnectionLimits): boolean {
+  return maxConnections !== undefined || maxConnectionsPerClient !== undefined;
+}
+
+/** How long a server that stops waits for handshakes under way. */
+const STOPPING_MS = 1_000;
+
+function timeoutsOf({
+  connectionFilterTimeoutMs: filter,
+  preTlsTimeoutMs: preTls,
+}: AcceptanceOptions): typeof TIMEOUTS {
+  return withDefaults(TIMEOUTS, {
+    ...(filter !== undefined && { connectionFilterTimeoutMs: filter }),
+    ...(preTls !== undefined && { preTlsTimeoutMs: preTls }),
+  });
+}
+
+const TIMEOUTS: { connectionFilterTimeoutMs: number; preTlsTimeoutMs: number } = {
+  connectionFilterTimeoutMs: 5_000,
+  preTlsTimeoutMs: 10_000,
+};
 
 const handlerErrorsHelp = "Connections destroyed because their handler failed";
 

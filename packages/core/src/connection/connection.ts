@@ -1,5 +1,6 @@
 import type { OnReadOpts, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
+import { type AcceptedConnection, addressOf } from "../listeners/accepted-connection.ts";
 import { Deadline } from "./deadline.ts";
 import { type AfterRead, BULK_BYTES, readOptions, withReadOptions } from "./read-buffer.ts";
 import { turnTime } from "./turn-time.ts";
@@ -15,6 +16,9 @@ export interface ConnectionListener {
   /** The connection is gone: the last call, made exactly once. */
   onClose(error: Error | undefined): void;
 }
+
+/** The addresses of both ends of a socket. */
+type SocketEnds = Pick<AcceptedConnection, "peerAddress" | "localAddress">;
 
 /** Bytes waiting to leave at which `write` asks to stop: with what is in the kernel, enough to keep a fast peer busy. */
 const HIGH_WATER_BYTES = 64 * 1024;
@@ -58,12 +62,15 @@ export class Connection {
   #lentIsWaiting = false;
   #onWritten: (() => void) | undefined;
 
-  /** Nothing is read before `resume`. */
-  constructor(socket: Socket, listener: ConnectionListener) {
+  /**
+   * Nothing is read before `resume`.
+   * @param ends The addresses of both ends, if they have been asked for before.
+   */
+  constructor(socket: Socket, listener: ConnectionListener, ends?: SocketEnds) {
     this.socket = socket;
     this.listener = listener;
-    this.remoteAddress = addressOf(socket.remoteAddress, socket.remotePort);
-    this.localAddress = addressOf(socket.localAddress, socket.localPort);
+    this.remoteAddress = ends?.peerAddress ?? addressOf(socket.remoteAddress, socket.remotePort);
+    this.localAddress = ends?.localAddress ?? addressOf(socket.localAddress, socket.localPort);
     (socket as Bound)[CONNECTION] = this;
     socket.on("data", onData);
     socket.pause();
@@ -319,9 +326,12 @@ export const connectReadOptions: OnReadOpts = readOptions(onRead, true);
 /** Clients are many, and mostly idle. */
 const acceptReadOptions: OnReadOpts = readOptions(onRead, false);
 
-/** A connection that a server accepted; nothing has been read from it. */
-export function acceptedConnection(socket: Socket, listener: ConnectionListener): Connection {
-  return new Connection(withReadOptions(socket, acceptReadOptions), listener);
+/**
+ * A connection that a server accepted; its socket belongs to it from here on.
+ * @param accepted What is known of it: then the system is not asked for its addresses again.
+ */
+export function acceptedConnection(socket: Socket, listener: ConnectionListener, accepted?: SocketEnds): Connection {
+  return new Connection(withReadOptions(socket, acceptReadOptions), listener, accepted);
 }
 
 /** The socket's listeners are shared by all sockets and find their connection here: no closures for each of them. */
@@ -361,9 +371,4 @@ function onError(this: Socket, error: Error): void {
 function onClose(this: Socket): void {
   const connection = connectionOf(this);
   connection.listener.onClose(connection.error);
-}
-
-function addressOf(address: string | undefined, port: number | undefined): string {
-  if (address === undefined) return "unix:";
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }

@@ -1,4 +1,5 @@
 import { type OnReadOpts, Socket } from "node:net";
+import { passLease } from "./socket-lease.ts";
 
 /** A read that fills so much is likely to be followed by others: bulk. */
 export const BULK_BYTES: number = 16 * 1024;
@@ -64,6 +65,7 @@ export function withReadOptions(socket: Socket, onread: OnReadOpts): Socket {
   const { server, _server } = accepted;
   Object.assign(adopted, { server, _server });
   accepted.server = accepted._server = null;
+  passLease(socket, adopted);
   return adopted;
 }
 

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { MalformedMessage, ParseEvent, type RequestHead, RequestParser, serializeResponseHead } from "@cirque/http";
 import { acceptedConnection, type Connection, type ConnectionListener } from "../connection/connection.ts";
 import { Deadline } from "../connection/deadline.ts";
+import type { AcceptedConnection } from "../listeners/accepted-connection.ts";
 import type { ServerSession } from "../session/server-session.ts";
 import { refusalResponse } from "./refusal.ts";
 import type { ResolvedHttp1ServerOptions } from "./server-options.ts";
@@ -38,6 +39,8 @@ export class Http1ServerConnection implements ConnectionListener {
   readonly connection: Connection;
   readonly options: ResolvedHttp1ServerOptions;
   readonly parser: RequestParser;
+  /** What is known of the connection besides its bytes: addresses said by proxies in front, facts of TLS. */
+  readonly accepted: AcceptedConnection | undefined;
   readonly #handler: Http1ServerHandler;
   readonly #readDeadline: Deadline;
   #session: Http1ServerSession | undefined;
@@ -50,15 +53,32 @@ export class Http1ServerConnection implements ConnectionListener {
   #writeDeadline: Deadline | undefined;
   #unsentBytes = 0;
 
-  constructor(socket: Socket, options: ResolvedHttp1ServerOptions, handler: Http1ServerHandler) {
+  /** @param accepted What is known of the connection; without it, only what its socket tells. */
+  constructor(
+    socket: Socket,
+    options: ResolvedHttp1ServerOptions,
+    handler: Http1ServerHandler,
+    accepted?: AcceptedConnection,
+  ) {
     this.options = options;
+    this.accepted = accepted;
     this.#handler = handler;
     this.#idleTimeoutMs = options.keepAliveTimeoutMs;
     this.parser = new RequestParser(options.limits);
     this.#readDeadline = new Deadline(() => this.#onReadDeadline());
-    this.connection = acceptedConnection(socket, this);
+    this.connection = acceptedConnection(socket, this, accepted);
     this.#readDeadline.set(options.firstByteTimeoutMs);
     this.connection.resume();
+  }
+
+  /** The client's address and port, behind proxies in front that are believed. */
+  get clientAddress(): string {
+    return this.accepted?.clientAddress ?? this.connection.remoteAddress;
+  }
+
+  /** The address and port that the client connected to, likewise. */
+  get serverAddress(): string {
+    return this.accepted?.serverAddress ?? this.connection.localAddress;
   }
 
   /** Whether no request is under way. */
@@ -169,7 +189,7 @@ export class Http1ServerConnection implements ConnectionListener {
 
   /** Tells the owner why a request was refused. */
   reportRefusal(reason: string, status: number | undefined, message: string): void {
-    this.#handler.onRefusal({ reason, status, message, clientAddress: this.connection.remoteAddress });
+    this.#handler.onRefusal({ reason, status, message, clientAddress: this.clientAddress });
   }
 
   /** Sends what was written, then closes. */

@@ -7,6 +7,7 @@ import {
   serializeResponseHead,
 } from "@cirque/http";
 import { CirqueError } from "../errors/cirque-error.ts";
+import type { AcceptedConnection } from "../listeners/accepted-connection.ts";
 import type { BodySink } from "../session/body.ts";
 import type { ServerSession, ServerSessionObserver } from "../session/server-session.ts";
 import { BodyWriter } from "./body-writer.ts";
@@ -68,11 +69,15 @@ export class Http1ServerSession implements ServerSession {
   }
 
   get clientAddress(): string {
-    return this.#owner.connection.remoteAddress;
+    return this.#owner.clientAddress;
   }
 
   get serverAddress(): string {
-    return this.#owner.connection.localAddress;
+    return this.#owner.serverAddress;
+  }
+
+  get accepted(): AcceptedConnection | undefined {
+    return this.#owner.accepted;
   }
 
   readBody(sink: BodySink): void {

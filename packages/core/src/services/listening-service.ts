@@ -1,4 +1,10 @@
 import { Acceptance } from "../acceptance/acceptance.ts";
+import type { AcceptanceOptions, ConnectionLimits } from "../acceptance/acceptance-options.ts";
+import { type AcceptancePlan, planAcceptance } from "../acceptance/acceptance-plan.ts";
+import type { ConnectionFilter } from "../acceptance/connection-filter.ts";
+import { ConnectionLimiter } from "../acceptance/connection-limiter.ts";
+import type { TlsAcceptor } from "../acceptance/tls/tls-acceptor.ts";
+import type { TlsSettings } from "../acceptance/tls/tls-settings.ts";
 import type { ServerConfiguration } from "../configuration/server-configuration.ts";
 import { CirqueError } from "../errors/cirque-error.ts";
 import type { TcpListenerOptions, UnixListenerOptions } from "../listeners/bind-options.ts";
@@ -22,6 +28,10 @@ export class ListeningService<Handler extends ConnectionHandler = ConnectionHand
   readonly handler: Handler;
   readonly placement: ServicePlacement;
   readonly #listeners: Listener[] = [];
+  readonly #plans = new Map<Listener, AcceptancePlan>();
+  readonly #acceptances: Acceptance[] = [];
+  #limiter: ConnectionLimiter | undefined;
+  #connectionFilter: ConnectionFilter | undefined;
   #context: ServiceContext | undefined;
   readonly #removeGauges: (() => void)[] = [];
 
@@ -34,15 +44,47 @@ export class ListeningService<Handler extends ConnectionHandler = ConnectionHand
   /**
    * Adds an address such as `127.0.0.1:8080` or `[::]:0`; with port 0 the system chooses one (`LST-01`).
    *
-   * @throws CirqueError `InvalidArgument` when the address is malformed or the service was started.
+   * @throws CirqueError `InvalidArgument` when the address is malformed, an option cannot be used, or the service was
+   * started; with `tls` also `FileReadError` and `InvalidCert`.
    */
-  addTcp(address: string, options?: TcpListenerOptions): this {
-    return this.#add(Listener.tcp(address, options));
+  addTcp(address: string, options: TcpListenerOptions & AcceptanceOptions = {}): this {
+    return this.#add(Listener.tcp(address, options), options);
   }
 
   /** Adds the path of a Unix socket (`LST-02`). A stale one is replaced. Throws like {@link addTcp}. */
-  addUnix(path: string, options?: UnixListenerOptions): this {
-    return this.#add(Listener.unix(path, options));
+  addUnix(path: string, options: UnixListenerOptions & AcceptanceOptions = {}): this {
+    return this.#add(Listener.unix(path, options), options);
+  }
+
+  /**
+   * Adds an address at which TLS is terminated (`LST-18`): {@link addTcp} with `tls`. Throws like it.
+   *
+   * @param tls Certificate, key and the rest; or something that knows more, such as a store of certificates.
+   *
+   * @example
+   * service.addTls("0.0.0.0:443", { cert: "site.pem", key: "site.key", alpn: ["h2", "http/1.1"] });
+   */
+  addTls(address: string, tls: TlsSettings | TlsAcceptor, options: TcpListenerOptions & AcceptanceOptions = {}): this {
+    return this.addTcp(address, { ...options, tls });
+  }
+
+  /**
+   * Limits the connections of all its addresses together, in each thread (`LST-33`); those of one address are limited by
+   * its options.
+   *
+   * @throws CirqueError `InvalidArgument` for a limit that is none, or when the service was started.
+   */
+  limitConnections(limits: ConnectionLimits): this {
+    this.#assertNotStarted("limits have");
+    this.#limiter = new ConnectionLimiter("the service", limits);
+    return this;
+  }
+
+  /** Filters the connections of each address that has no `connectionFilter` of its own (`LST-17`). */
+  filterConnections(filter: ConnectionFilter): this {
+    this.#assertNotStarted("a filter has");
+    this.#connectionFilter = filter;
+    return this;
   }
 
   /** The addresses as they were configured. */
@@ -83,19 +125,32 @@ export class ListeningService<Handler extends ConnectionHandler = ConnectionHand
   async stop(force: AbortSignal): Promise<void> {
     this.#close();
     try {
+      await Promise.all(this.#acceptances.splice(0).map((acceptance) => acceptance.stop(force)));
       await this.handler.drain(force);
     } finally {
       for (const remove of this.#removeGauges.splice(0)) remove();
     }
   }
 
-  #add(listener: Listener): this {
-    if (this.#context) {
-      const message = `${listener.endpoint.address} has to be added before the service "${this.name}" starts`;
-      throw new CirqueError("InvalidArgument", message);
-    }
+  #add(listener: Listener, options: AcceptanceOptions): this {
+    this.#assertNotStarted(`${listener.endpoint.address} has`);
+    this.#plans.set(listener, planAcceptance(options));
     this.#listeners.push(listener);
     return this;
+  }
+
+  #assertNotStarted(what: string): void {
+    if (!this.#context) return;
+    throw new CirqueError("InvalidArgument", `${what} to be added before the service "${this.name}" starts`);
+  }
+
+  async #acceptance(listener: Listener, context: ServiceContext): Promise<Acceptance> {
+    const { name, handler } = this;
+    const owner = { name, handler, limiter: this.#limiter, connectionFilter: this.#connectionFilter };
+    const plan = this.#plans.get(listener) as AcceptancePlan; // `#add` has put it there
+    const acceptance = await Acceptance.start(owner, listener.endpoint, plan, context);
+    this.#acceptances.push(acceptance);
+    return acceptance;
   }
 
   #close(): void {
@@ -110,7 +165,7 @@ export class ListeningService<Handler extends ConnectionHandler = ConnectionHand
     this.#removeGauges.push(
       metrics.gaugeFrom("cirque_connections_open", "Accepted connections that are open", open, labels),
     );
-    const acceptance = new Acceptance(this.name, listener.endpoint, this.handler, context);
+    const acceptance = await this.#acceptance(listener, context);
     const acceptError = logOncePerSecond((error) =>
       logger.error({ err: error, ...labels }, "a connection was not accepted"),
     );

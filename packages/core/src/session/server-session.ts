@@ -1,5 +1,6 @@
 import type { HeaderMap, RequestHead, ResponseHead } from "@cirque/http";
 import type { CirqueError } from "../errors/cirque-error.ts";
+import type { AcceptedConnection } from "../listeners/accepted-connection.ts";
 import type { BodySource } from "./body.ts";
 
 /** What a session tells the one who works on its request. */
@@ -34,9 +35,11 @@ export interface ServerSession extends BodySource {
   /** Payload bytes of the request body read, and of the response body sent; no framing (H1S-34). */
   readonly bodyBytesRead: number;
   readonly bodyBytesSent: number;
-  /** Addresses with port: `127.0.0.1:1234`, or `unix:`. */
+  /** Addresses with port: `127.0.0.1:1234`, or `unix:`; those that a trusted proxy in front said, if there is one. */
   readonly clientAddress: string;
   readonly serverAddress: string;
+  /** What is known of the connection: PROXY header, TLS. Undefined for one that no listener of Cirque accepted. */
+  readonly accepted: AcceptedConnection | undefined;
   /** Who is told of writability and of the client's leaving. */
   observer: ServerSessionObserver | undefined;
 

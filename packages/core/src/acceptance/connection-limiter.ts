@@ -1,0 +1,114 @@
+import type { Lease } from "../connection/socket-lease.ts";
+import { CirqueError } from "../errors/cirque-error.ts";
+import type { ConnectionLimits } from "./acceptance-options.ts";
+import { clientKey } from "./client-key.ts";
+import { ConnectionRefused } from "./connection-refused.ts";
+
+/** Counts open connections, all together and of each client, against limits (`LST-33`). */
+export class ConnectionLimiter {
+  readonly #of: string;
+  readonly #maxConnections: number;
+  readonly #maxPerClient: number;
+  readonly #prefixLength: number;
+  /** Only clients that are connected are in it. */
+  readonly #clients = new Map<string, number>();
+  #open = 0;
+
+  /**
+   * @param of Whose limits these are, for messages: `the listener`, `the service`.
+   * @throws CirqueError `InvalidArgument` for a limit that is no whole number, 1 or more.
+   */
+  constructor(of: string, limits: ConnectionLimits) {
+    this.#of = of;
+    this.#maxConnections = limit("maxConnections", limits.maxConnections);
+    this.#maxPerClient = limit("maxConnectionsPerClient", limits.maxConnectionsPerClient);
+    this.#prefixLength = limits.clientPrefixLength ?? 64;
+    if (!Number.isInteger(this.#prefixLength) || this.#prefixLength < 1 || this.#prefixLength > 128) {
+      throw invalid(`clientPrefixLength is ${limits.clientPrefixLength}; expected a number of bits, 1 to 128`);
+    }
+  }
+
+  /** @throws ConnectionRefused when there are as many as there may be. */
+  open(): void {
+    if (this.#open >= this.#maxConnections) {
+      throw new ConnectionRefused("max-connections", `${this.#of} has ${this.#open} connections, as many as it may`);
+    }
+    this.#open++;
+  }
+
+  close(): void {
+    this.#open--;
+  }
+
+  /**
+   * Counts a connection as one of a client.
+   * @returns What `closeOf` is to be given; undefined when it does not count.
+   * @throws ConnectionRefused when the client has as many as it may.
+   */
+  openOf(clientAddress: string): string | undefined {
+    if (this.#maxPerClient === Infinity) return undefined;
+    const key = clientKey(clientAddress, this.#prefixLength);
+    if (key === undefined) return undefined;
+    const open = this.#clients.get(key) ?? 0;
+    if (open >= this.#maxPerClient) {
+      const message = `the client has ${open} connections with ${this.#of}, as many as it may`;
+      throw new ConnectionRefused("max-connections-per-client", message);
+    }
+    this.#clients.set(key, open + 1);
+    return key;
+  }
+
+  closeOf(key: string): void {
+    const open = (this.#clients.get(key) ?? 0) - 1;
+    if (open > 0) this.#clients.set(key, open);
+    else this.#clients.delete(key);
+  }
+}
+
+/** The places of one connection in the counts of its listener and of its service, until it is closed. */
+export class ConnectionPlace implements Lease {
+  readonly #limiters: ConnectionLimiter[] = [];
+  #clientKeys: (string | undefined)[] | undefined;
+  #released = false;
+
+  /** @throws ConnectionRefused when one has no place. */
+  constructor(limiters: readonly ConnectionLimiter[]) {
+    try {
+      for (const limiter of limiters) {
+        limiter.open();
+        this.#limiters.push(limiter);
+      }
+    } catch (error) {
+      this.release();
+      throw error;
+    }
+  }
+
+  /** The client is known. @throws ConnectionRefused when it has as many connections as it may. */
+  takeForClient(clientAddress: string): void {
+    if (this.#released) return;
+    const keys: (string | undefined)[] = [];
+    this.#clientKeys = keys;
+    for (const limiter of this.#limiters) keys.push(limiter.openOf(clientAddress));
+  }
+
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    for (const [index, limiter] of this.#limiters.entries()) {
+      const key = this.#clientKeys?.[index];
+      limiter.close();
+      if (key !== undefined) limiter.closeOf(key);
+    }
+  }
+}
+
+function limit(name: string, value: number | undefined): number {
+  if (value === undefined || value === Infinity) return Infinity;
+  if (Number.isInteger(value) && value >= 1) return value;
+  throw invalid(`${name} is ${value}; expected a whole number, 1 or more`);
+}
+
+function invalid(message: string): CirqueError {
+  return new CirqueError("InvalidArgument", message);
+}
