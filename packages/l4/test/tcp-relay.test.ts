@@ -19,9 +19,9 @@ it("carries bytes both ways, counts them, and ends when both sides have", async 
   await client.whenClosed();
   const { session, error } = await proxy.over();
   expect(error).toBeUndefined();
-  expect(session).toMatchObject({ uploadBytes: 4, downloadBytes: 5, attempts: 1, listener: "test:1" });
+  expect(session).toMatchObject({ uploadBytes: 4, downloadBytes: 5, attempts: 1 });
   expect(session.clientAddress).toMatch(/^127\.0\.0\.1:\d+$/);
-  expect(session.localAddress).toBe(`127.0.0.1:${proxy.port}`);
+  expect(session.serverAddress).toBe(`127.0.0.1:${proxy.port}`);
   expect(session.connectMs).toBeLessThanOrEqual(session.durationMs ?? 0);
   const text = await proxy.metrics.exposition();
   expect(text).toMatch(/^cirque_tcp_connections_total\{service="TCP proxy"\} 1$/m);
@@ -335,4 +335,17 @@ it("keeps the connections of two hundred clients apart", async () => {
   expect(await Promise.all(clients.map((client) => client.whenEnded()))).toEqual(
     texts.map((text) => text.toUpperCase()),
   );
+});
+
+it("tells the peer who the client is with the PROXY protocol", async () => {
+  await using upstream = await Upstream.start();
+  await using proxy = await TestTcpProxy.start({
+    upstreamPeer: ({ clientAddress: source, serverAddress: destination }) =>
+      new Peer(upstream.address, { proxyProtocol: { version: 1, source, destination } }),
+  });
+  using client = await proxy.connect();
+  client.send("hello");
+  const peer = await upstream.next();
+  const { localPort } = client.socket;
+  expect(await peer.until("hello")).toBe(`PROXY TCP4 127.0.0.1 127.0.0.1 ${localPort} ${proxy.port}\r\nhello`);
 });

@@ -86,7 +86,7 @@ describe("a session", () => {
     expect(error).toBeUndefined();
     expect(session).toMatchObject({
       clientAddress: client.address,
-      localAddress: proxy.address,
+      serverAddress: proxy.address,
       listener: "127.0.0.1:0",
       uploadDatagrams: 1,
       uploadBytes: 3,
@@ -280,6 +280,7 @@ describe("a peer", () => {
     await using client = await UdpEndPoint.bind();
     client.send("lost", proxy.address);
     expect((await proxy.over()).error?.context).toMatchObject({ reason });
+    expect(proxy.logger.messages("warn")).toEqual(["a session failed"]);
     client.send("found", proxy.address);
     expect(await client.text()).toBe("found");
     expect(await proxy.metric("cirque_udp_sessions_ended_total", reason)).toBe(1);

@@ -176,11 +176,11 @@ function stopped(): CirqueError {
 function accessRecord(session: TcpSession, error: CirqueError | undefined): object {
   return {
     client: session.clientAddress,
-    local: session.localAddress,
-    listener: session.listener,
+    server: session.serverAddress,
+    listener: session.accepted.endpoint.address,
     peer: session.peer?.address,
     attempts: session.attempts,
-    serverName: session.clientHello?.serverName ?? session.tls?.servername,
+    serverName: session.clientHello?.serverName ?? session.accepted.tls?.serverName,
     uploadBytes: session.uploadBytes,
     downloadBytes: session.downloadBytes,
     connectMs: round(session.connectMs),

@@ -1,15 +1,10 @@
-import type { TLSSocket } from "node:tls";
 import type { AcceptedConnection, Connection, Peer } from "@cirque/core";
 import type { ClientHello } from "../client-hello/client-hello.ts";
 
 /** What is known of one connection that is proxied. Callbacks read it, the proxy writes it. */
 export class TcpSession {
-  /** Where it was accepted, as configured. */
-  readonly listener: string;
-  /** The client's address and port: what the PROXY protocol said where the listener reads it, else that of the socket. */
-  readonly clientAddress: string;
-  /** The address and port that the client connected to. */
-  readonly localAddress: string;
+  /** All that the listener knows of it: where it was accepted, what a proxy in front said, what TLS agreed on. */
+  readonly accepted: AcceptedConnection;
   /** When it was accepted, in milliseconds since 1970. */
   readonly startedAt: number = Date.now();
   /** What the client said first, with `readClientHello`. */
@@ -30,14 +25,17 @@ export class TcpSession {
 
   constructor(connection: Connection, accepted: AcceptedConnection) {
     this.#connection = connection;
-    this.listener = accepted.endpoint.address;
-    this.clientAddress = connection.remoteAddress;
-    this.localAddress = connection.localAddress;
+    this.accepted = accepted;
   }
 
-  /** The client's TLS connection where it is terminated here: its methods tell protocol, cipher and certificates. */
-  get tls(): TLSSocket | undefined {
-    return this.#connection.tls;
+  /** The client's address and port: what the PROXY protocol said where the listener reads it, else that of the socket. */
+  get clientAddress(): string {
+    return this.accepted.clientAddress;
+  }
+
+  /** The address and port that the client connected to, likewise. */
+  get serverAddress(): string {
+    return this.accepted.serverAddress;
   }
 
   /** Time since the connection was accepted. */

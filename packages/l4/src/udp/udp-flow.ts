@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import {
   CirqueError,
   type DnsCache,
+  encodeProxyHeader,
   isCirqueError,
   isUnixAddress,
   type Logger,
@@ -10,7 +11,6 @@ import {
   type ResolvedAddress,
 } from "@cirque/core";
 import { type DatagramSocketOptions, datagramSocket } from "./datagram-socket.ts";
-import { datagramProxyHeader } from "./proxy-header.ts";
 import type { ProxyUdp, UdpPeer } from "./proxy-udp.ts";
 import type { UdpProxyMetrics } from "./udp-proxy-metrics.ts";
 import type { UdpSession, UdpSessionEnd } from "./udp-session.ts";
@@ -28,6 +28,8 @@ export interface UdpEnvironment<Ctx> {
   readonly upstreamSocket: DatagramSocketOptions;
   readonly sourceAddresses: { readonly 4: readonly string[]; readonly 6: readonly string[] };
   readonly dns: DnsCache;
+  /** Logs a session that failed, unless it just has logged another one. */
+  warn(error: CirqueError): void;
 }
 
 /** Who the replies go to. */
@@ -186,9 +188,9 @@ export class UdpFlow<Ctx> extends TableEntry {
     if (this.#over) return;
     const { upstreamSocket, sourceAddresses, proxyProtocol } = this.#environment;
     const { session } = this;
-    if (proxyProtocol) this.#header = datagramProxyHeader(session.clientAddress, session.localAddress);
     const family = isIP(host) === 6 ? 6 : 4;
     try {
+      if (proxyProtocol) this.#header = proxyHeader(session);
       const socket: FlowSocket = datagramSocket(family, upstreamSocket);
       this.#upstream = socket;
       socket[FLOW] = this as UdpFlow<unknown>;
@@ -229,6 +231,7 @@ export class UdpFlow<Ctx> extends TableEntry {
       isCirqueError(cause) && cause.context.reason === undefined
         ? cause.withContext(context)
         : CirqueError.upstream("ConnectError", message, { context, ...(cause !== undefined && { cause }) });
+    this.#environment.warn(error);
     this.end(reason, error);
   }
 
@@ -246,11 +249,18 @@ export class UdpFlow<Ctx> extends TableEntry {
   }
 }
 
+/** Each datagram gets it in front, since each may be the only one to arrive. */
+function proxyHeader({ clientAddress, serverAddress }: UdpSession): Buffer {
+  // The zone of a link-local address means something on this machine only.
+  const [source, destination] = [clientAddress, serverAddress].map((address) => address.replace(/%[^\]]*/, ""));
+  return encodeProxyHeader({ transport: "datagram", source, destination });
+}
+
 /** The record that the access log has for each session. */
 function accessRecord(session: UdpSession, reason: UdpSessionEnd): object {
   return {
     client: session.clientAddress,
-    local: session.localAddress,
+    server: session.serverAddress,
     listener: session.listener,
     peer: session.peer?.address,
     uploadDatagrams: session.uploadDatagrams,

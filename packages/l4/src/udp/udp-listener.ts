@@ -30,7 +30,7 @@ export interface UdpListenerOptions {
 
 /** What a listener tells about. */
 export interface UdpListenerEvents {
-  /** A datagram came. `localAddress` is where its socket is bound. */
+  /** A datagram came. `serverAddress` is where its socket is bound. */
   datagram(datagram: Buffer, address: string, port: number, socket: Socket, listener: UdpListener): void;
   /** A socket failed; it goes on. */
   error(error: Error): void;

@@ -240,6 +240,7 @@ export class UdpProxy<Ctx = void> implements Service {
       dns: options.dns ?? sharedDnsCache(),
       callbacks: this.#callbacks,
       logger,
+      warn: oncePerSecond((error) => logger.warn({ err: error }, "a session failed")),
       metrics: new UdpProxyMetrics(metrics, this.name),
       upstreamSocket: {
         ...(upstreamRecvBufferSize !== undefined && { recvBufferSize: upstreamRecvBufferSize }),
@@ -252,6 +253,17 @@ export class UdpProxy<Ctx = void> implements Service {
   #close(): void {
     for (const listener of this.#listeners) listener.close();
   }
+}
+
+/** Anybody can send datagrams by the thousand, and a line for each would fill the disk. The metrics count them all. */
+function oncePerSecond(log: (error: Error) => void): (error: Error) => void {
+  let last = Number.NEGATIVE_INFINITY;
+  return (error) => {
+    const time = performance.now();
+    if (time - last < 1_000) return;
+    last = time;
+    log(error);
+  };
 }
 
 /** Whether a reply could leave from another address than the one that its datagram was sent to. */

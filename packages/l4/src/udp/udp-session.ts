@@ -29,7 +29,7 @@ export class UdpSession {
   /** The client's address and port. */
   readonly clientAddress: string;
   /** The address and port that the client sends to, and gets its replies from. */
-  readonly localAddress: string;
+  readonly serverAddress: string;
   /** When its first datagram came, in milliseconds since 1970. */
   readonly startedAt: number = Date.now();
   /** Where it goes. */
@@ -44,10 +44,10 @@ export class UdpSession {
   durationMs: number | undefined;
   readonly #startedAt = turnTime();
 
-  constructor(listener: string, clientAddress: string, localAddress: string) {
+  constructor(listener: string, clientAddress: string, serverAddress: string) {
     this.listener = listener;
     this.clientAddress = clientAddress;
-    this.localAddress = localAddress;
+    this.serverAddress = serverAddress;
   }
 
   /** Time since the first datagram. */

@@ -1,7 +1,13 @@
 import { once } from "node:events";
-import { type AddressInfo, createServer, type Server } from "node:net";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import type { CirqueError } from "@cirque/core";
-import { createConfiguration, MetricsRegistry, singleThread } from "@cirque/core";
+import {
+  type AcceptedConnection,
+  createConfiguration,
+  type Endpoint,
+  MetricsRegistry,
+  singleThread,
+} from "@cirque/core";
 import { type ProxyTcp, TcpProxy, type TcpProxyOptions, type TcpSession } from "../../src/index.ts";
 import { EndPoint } from "./end-point.ts";
 import { RecordingLogger } from "./recording-logger.ts";
@@ -41,7 +47,7 @@ export class TestTcpProxy<Ctx = void> implements AsyncDisposable {
     const accept = server.listenerCount("secureConnection") > 0 || "setSecureContext" in server;
     server.on(accept ? "secureConnection" : "connection", (socket) => {
       socket.pause();
-      this.proxy.handle(socket, { endpoint: { address: "test:1", kind: "tcp" } });
+      this.proxy.handle(socket, describeAccepted(socket, { address: "test:1", kind: "tcp" }));
     });
   }
 
@@ -79,4 +85,18 @@ export class TestTcpProxy<Ctx = void> implements AsyncDisposable {
     this.#server.close();
     await this.proxy.drain(AbortSignal.abort());
   }
+}
+
+function describeAccepted(socket: Socket, endpoint: Endpoint): AcceptedConnection {
+  const peerAddress = `${socket.remoteAddress}:${socket.remotePort}`;
+  const localAddress = `${socket.localAddress}:${socket.localPort}`;
+  return {
+    endpoint,
+    peerAddress,
+    localAddress,
+    clientAddress: peerAddress,
+    serverAddress: localAddress,
+    proxyHeader: undefined,
+    tls: undefined,
+  };
 }
