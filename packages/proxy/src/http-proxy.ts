@@ -102,8 +102,8 @@ export class HttpProxy<Ctx> implements ConnectionHandler, Http1ServerHandler {
     return this.onReload && this.prepareOptions(this.onReload(configuration));
   }
 
-  handle(socket: Socket, _accepted: AcceptedConnection): void {
-    const connection = new Http1ServerConnection(socket, this.#serverOptions, this);
+  handle(socket: Socket, accepted: AcceptedConnection): void {
+    const connection = new Http1ServerConnection(socket, this.#serverOptions, this, accepted);
     this.#connections.add(connection);
     if (this.#draining) connection.drain();
   }

@@ -1,4 +1,11 @@
-import { type ClientSession, type HttpPeer, type ServerSession, turnTime } from "@cirque/core";
+import {
+  type AcceptedConnection,
+  type ClientSession,
+  type HttpPeer,
+  type ServerSession,
+  type TlsDigest,
+  turnTime,
+} from "@cirque/core";
 import type { RequestHead, ResponseHead } from "@cirque/http";
 import { ResponseHead as Head } from "@cirque/http";
 
@@ -41,13 +48,26 @@ export class Session {
     return this.#downstream.request;
   }
 
-  /** Addresses with port: `127.0.0.1:1234`, `[::1]:1234`, or `unix:`. */
+  /**
+   * Addresses with port: `127.0.0.1:1234`, `[::1]:1234`, or `unix:`. Behind a trusted proxy that speaks the PROXY
+   * protocol, they are those that it says.
+   */
   get clientAddress(): string {
     return this.#downstream.clientAddress;
   }
 
   get serverAddress(): string {
     return this.#downstream.serverAddress;
+  }
+
+  /** What is known of the client's connection besides: its listener, and what a proxy in front said. */
+  get accepted(): AcceptedConnection | undefined {
+    return this.#downstream.accepted;
+  }
+
+  /** What was agreed on in TLS with the client; undefined for a plain connection. */
+  get tls(): TlsDigest | undefined {
+    return this.#downstream.accepted?.tls;
   }
 
   /** The origin's side; undefined before a connection was made. */

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server } from "node:net";
-import { createConfiguration, type Endpoint, MetricsRegistry, singleThread } from "@cirque/core";
+import { createConfiguration, describeAccepted, type Endpoint, MetricsRegistry, singleThread } from "@cirque/core";
 import { HttpProxy, type HttpProxyOptions, type ProxyHttp } from "../../src/index.ts";
 import { RawPeer } from "./raw-peer.ts";
 import { RecordingLogger } from "./recording-logger.ts";
@@ -26,7 +26,7 @@ export class TestProxy<Ctx> implements AsyncDisposable {
       shutdown: new AbortController().signal,
     });
     const endpoint: Endpoint = { kind: "tcp", address: `127.0.0.1:${this.port}` };
-    server.on("connection", (socket) => this.proxy.handle(socket, { endpoint }));
+    server.on("connection", (socket) => this.proxy.handle(socket, describeAccepted(socket, endpoint)));
   }
 
   static async start<Ctx = void>(callbacks: ProxyHttp<Ctx>, options: HttpProxyOptions = {}): Promise<TestProxy<Ctx>> {
