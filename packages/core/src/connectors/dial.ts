@@ -29,7 +29,8 @@ export function dial(
 ): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const targets = addresses === undefined ? [undefined] : interleaved(reachable(peer, addresses));
-    const delayMs = Math.max(10, options.happyEyeballsDelayMs ?? 250);
+    const { happyEyeballsDelayMs = 250 } = options;
+    const delayMs = happyEyeballsDelayMs >= MIN_DELAY_MS ? happyEyeballsDelayMs : MIN_DELAY_MS;
     const running = new Set<ConnectAttempt>();
     const errors: Error[] = [];
     let next = 0;
@@ -89,6 +90,9 @@ export function dial(
     }
   });
 }
+
+/** RFC 8305, 8. */
+const MIN_DELAY_MS = 10;
 
 /** Of a name's addresses, only those of the same family can be reached from a source address. */
 function reachable(peer: Peer, addresses: readonly ResolvedAddress[]): readonly ResolvedAddress[] {

@@ -1,7 +1,16 @@
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { describe, expect, it } from "vitest";
+import { createServer } from "node:net";
+import { describe, expect, it, vi } from "vitest";
+import { Recorder } from "../../test/wire/recorder.ts";
+import { addressOf, closed } from "../../test/wire/tls-origin.ts";
+import { DnsCache } from "./dns/dns-cache.ts";
+import { NameServerResolver } from "./dns/name-server-resolver.ts";
+import { HttpConnector } from "./http-connector.ts";
 import { HttpPeer } from "./http-peer.ts";
+import { Peer } from "./peer.ts";
 import { DEFAULT_PEER_OPTIONS, type PeerOptions } from "./peer-options.ts";
+import { TransportConnector } from "./transport-connector.ts";
 
 const page = readFileSync(new URL("../../../../docs/guide/peers-and-pooling.md", import.meta.url), "utf8");
 
@@ -67,8 +76,84 @@ describe("docs/guide/peers-and-pooling.md", () => {
       expect(peer, expression).toBeInstanceOf(HttpPeer);
       expect((peer as HttpPeer).scheme, expression).toBe(comment.startsWith("TLS") ? "https" : "http");
     }
-    const code = /```ts\n(const options[\s\S]*?)```/.exec(page)?.[1] ?? "";
-    const peers: unknown = new Function("HttpPeer", `${code} return peers;`)(HttpPeer);
-    expect(String(peers)).toBe("https://10.0.0.7:443,https://10.0.0.8:443");
+    const [codeOfPeers = "", codeOfLimits = ""] = blocks(/^const options/);
+    for (const code of [codeOfPeers, codeOfLimits]) {
+      const peers: unknown = new Function("HttpPeer", `${code} return peers;`)(HttpPeer);
+      expect(String(peers)).toMatch(/^https?:\/\/10\.0\.0\.7:\d+,https?:\/\/10\.0\.0\.8:\d+$/);
+    }
+  });
+
+  it("has examples of caches for names, next hops and headers that work", () => {
+    const [caches = ""] = blocks(/^const dns/);
+    const service = (_configuration: unknown, _callbacks: unknown, options: unknown): unknown => options;
+    const run = new Function(
+      "DnsCache",
+      "NameServerResolver",
+      "httpProxyService",
+      "server",
+      "callbacks",
+      caches + RETURN,
+    );
+    const { registry, given } = run(DnsCache, NameServerResolver, service, {}, {}) as {
+      registry: DnsCache;
+      given: { connector: object };
+    };
+    expect(given.connector).toMatchObject({ dns: expect.any(DnsCache) });
+    expect(registry).toBeInstanceOf(DnsCache);
+
+    const [hop = ""] = blocks(/^const nextHop/);
+    const peer = new Function("HttpPeer", "Peer", `${hop} return peer;`)(HttpPeer, Peer) as HttpPeer;
+    expect(peer.nextHopPeer?.sni).toBe("proxy.example");
+
+    const [header = ""] = blocks(/^function upstreamPeer/);
+    const upstreamPeer = new Function("HttpPeer", `${header} return upstreamPeer;`)(HttpPeer) as (
+      session: object,
+    ) => HttpPeer;
+    const session = { clientAddress: "192.0.2.1:1", serverAddress: "192.0.2.2:2" };
+    expect(upstreamPeer(session).proxyHeader?.length).toBe(28);
+  });
+
+  it("has examples of connections made ahead, and for other protocols, that work", async () => {
+    const heard = new Recorder<string>();
+    const server = createServer((socket) => {
+      socket.on("error", () => {});
+      socket.on("data", (chunk) => {
+        heard.add(String(chunk));
+        socket.write("PONG\r\n");
+      });
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const address = addressOf(server);
+    const [ahead = "", other = ""] = blocks(/^const connector = new/);
+    const preconnect = asyncFunction("HttpConnector", "HttpPeer", "address", `${ahead} return { connector, made };`);
+    const { connector, made } = (await preconnect(HttpConnector, HttpPeer, address)) as {
+      connector: HttpConnector;
+      made: number;
+    };
+    expect([made, connector.idleConnections]).toEqual([4, 4]);
+    connector.close();
+
+    const said = new Recorder<string>();
+    const talk = asyncFunction("TransportConnector", "Peer", "address", "console", `${other} return connector;`);
+    const console = { log: (text: string) => said.add(text) };
+    const transports = (await talk(TransportConnector, Peer, address, console)) as TransportConnector;
+    expect(await said.at(0)).toBe("PONG\r\n");
+    await vi.waitFor(() => expect(transports.idleConnections).toBe(1));
+    expect(heard.items).toEqual(["PING\r\n"]);
+    transports.close();
+    await closed(server);
   });
 });
+
+const RETURN = "\nreturn { registry, given: service };";
+
+/** The code of the examples that begin so. */
+function blocks(beginning: RegExp): string[] {
+  const all = Array.from(page.matchAll(/```ts\n([\s\S]*?)```/g), ([, code = ""]) => code);
+  return all.filter((code) => beginning.test(code));
+}
+
+function asyncFunction(...parts: string[]): (...values: unknown[]) => Promise<unknown> {
+  const AsyncFunction = (async () => {}).constructor as new (...code: string[]) => () => Promise<unknown>;
+  return new AsyncFunction(...parts);
+}

@@ -87,6 +87,7 @@ describe("HttpPeer", () => {
     expect(new HttpPeer("a.example:443", { tls: true }).sni).toBe("a.example");
     expect(new HttpPeer("a.example:443", { tls: true, sni: "b.example" }).sni).toBe("b.example");
     expect(new HttpPeer("a.example:443", { tls: true, sni: "" }).sni).toBeUndefined();
+    expect(new HttpPeer("a.example.:443", { tls: true }).sni).toBe("a.example");
     expect(new HttpPeer("127.0.0.1:443", { tls: true }).sni).toBeUndefined();
     expect(new HttpPeer("[::1]:443", { tls: true }).sni).toBeUndefined();
     expect(new HttpPeer("unix:/x", { tls: true }).sni).toBeUndefined();

@@ -36,7 +36,9 @@ export class Peer {
   get sni(): string | undefined {
     if (!this.options.tls) return undefined;
     if (this.options.sni !== undefined) return this.options.sni === "" ? undefined : this.options.sni;
-    return "host" in this.socketAddress && isIP(this.socketAddress.host) === 0 ? this.socketAddress.host : undefined;
+    const address = this.socketAddress;
+    // The dot behind a complete name is for resolvers (RFC 6066, 3).
+    return "host" in address && isIP(address.host) === 0 ? address.host.replace(/\.$/, "") : undefined;
   }
 
   /** The protocols that are offered in TLS (RFC 7301). */
