@@ -349,3 +349,16 @@ it("tells the peer who the client is with the PROXY protocol", async () => {
   const { localPort } = client.socket;
   expect(await peer.until("hello")).toBe(`PROXY TCP4 127.0.0.1 127.0.0.1 ${localPort} ${proxy.port}\r\nhello`);
 });
+
+it("resets a connection whose callback takes too long", async () => {
+  await using proxy = await TestTcpProxy.start(
+    { upstreamPeer: () => new Promise<Peer>(() => {}) },
+    { callbackTimeoutMs: 50 },
+  );
+  using client = await proxy.connect();
+  await client.whenClosed();
+  expect((await proxy.over()).error).toMatchObject({
+    context: { reason: "callback" },
+    message: "a callback did not settle within 50 ms",
+  });
+});

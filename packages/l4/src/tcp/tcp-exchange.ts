@@ -25,6 +25,7 @@ export interface TcpEnvironment<Ctx> {
   readonly metrics: TcpProxyMetrics;
   readonly maxAttempts: number;
   readonly idleTimeoutMs: number;
+  readonly callbackTimeoutMs: number;
   readonly readClientHello: boolean;
   readonly clientHelloTimeoutMs: number;
   readonly accessLog: boolean;
@@ -131,7 +132,8 @@ export class TcpExchange<Ctx> {
   /** What a callback throws is told from what the network does. */
   async #ask<T>(callback: () => T | Promise<T>): Promise<T> {
     try {
-      return await callback();
+      const result = callback();
+      return result instanceof Promise ? await inTime(result, this.#environment.callbackTimeoutMs) : result;
     } catch (error) {
       throw withReason(error, "callback", "a callback failed");
     }
@@ -165,6 +167,23 @@ export class TcpExchange<Ctx> {
     }
   }
 }
+
+/** A callback that never settles must not hold its connection for good. */
+async function inTime<T>(result: Promise<T>, timeoutMs: number): Promise<T> {
+  if (timeoutMs > LONGEST_TIMER_MS) return result;
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => late.reject(CirqueError.internal("InternalError", `a callback did not settle within ${timeoutMs} ms`)),
+    timeoutMs,
+  );
+  try {
+    return await Promise.race([result, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 function stopped(): CirqueError {
   return CirqueError.internal("ConnectionClosed", "the service stopped before the connection had ended", {

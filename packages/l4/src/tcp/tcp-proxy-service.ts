@@ -3,7 +3,8 @@ import type { ProxyTcp } from "./proxy-tcp.ts";
 import { DEFAULT_TCP_PROXY_OPTIONS, TcpProxy, type TcpProxyOptions } from "./tcp-proxy.ts";
 
 /**
- * A service that proxies TCP: add addresses to it, and add it to a server.
+ * A service that proxies TCP: add addresses to it, and add it to a server. A reload of the configuration applies to the
+ * next connection.
  *
  * @param configuration The server's: how many attempts, trust roots, source addresses.
  * @param callbacks Where connections go. One object serves all of them.
@@ -21,9 +22,16 @@ export function tcpProxyService<Ctx = void>(
   callbacks: ProxyTcp<Ctx>,
   options: TcpProxyOptions = {},
 ): ListeningService<TcpProxy<Ctx>> {
-  const { caFile, clientBindToIpv4, clientBindToIpv6, maxRetries } = configuration;
-  const proxy = new TcpProxy(callbacks, {
+  const proxy = new TcpProxy(callbacks, optionsFrom(configuration, options));
+  proxy.onReload = (settings) => optionsFrom(settings, options);
+  return new ListeningService(options.name ?? DEFAULT_TCP_PROXY_OPTIONS.name, proxy);
+}
+
+function optionsFrom(configuration: ServerConfiguration, options: TcpProxyOptions): TcpProxyOptions {
+  const { caFile, clientBindToIpv4, clientBindToIpv6, maxRetries, upstreamDebugSslKeylog } = configuration;
+  return {
     maxAttempts: maxRetries,
+    keylog: upstreamDebugSslKeylog,
     ...options,
     connect: {
       ca: caFile === undefined ? undefined : readTrustRoots(caFile),
@@ -31,6 +39,5 @@ export function tcpProxyService<Ctx = void>(
       bindToIpv6: clientBindToIpv6,
       ...options.connect,
     },
-  });
-  return new ListeningService(options.name ?? DEFAULT_TCP_PROXY_OPTIONS.name, proxy);
+  };
 }

@@ -3,8 +3,11 @@ import {
   type AcceptedConnection,
   type ConnectionHandler,
   type ConnectOptions,
+  keylogWriter,
   type Logger,
   MetricsRegistry,
+  type ReloadAnswer,
+  type ServerConfiguration,
   type ServiceContext,
   silentLogger,
   withDefaults,
@@ -21,6 +24,8 @@ export interface TcpProxyOptions {
   readonly maxAttempts?: number;
   /** Silence in both directions after which a connection is closed. Default one hour. */
   readonly idleTimeoutMs?: number;
+  /** How long a callback may take to settle; then the connection is reset. Default one minute. */
+  readonly callbackTimeoutMs?: number;
   /**
    * Whether to read the client's first TLS message before `upstreamPeer` is asked, to route by the name in it. The bytes
    * go to the peer unchanged; TLS is not terminated. A client that sends something else is reset. Default false.
@@ -30,6 +35,8 @@ export interface TcpProxyOptions {
   readonly clientHelloTimeoutMs?: number;
   /** Whether each connection is logged when it is over. Default false. */
   readonly accessLog?: boolean;
+  /** Whether TLS secrets of connections to peers go to the file named by `SSLKEYLOGFILE`. Default: that of the configuration. */
+  readonly keylog?: boolean;
   /** What holds for all connections to peers. Default: source addresses and trust roots of the configuration. */
   readonly connect?: ConnectOptions;
 }
@@ -39,17 +46,23 @@ export const DEFAULT_TCP_PROXY_OPTIONS: Required<TcpProxyOptions> = {
   name: "TCP proxy",
   maxAttempts: 3,
   idleTimeoutMs: 3_600_000,
+  callbackTimeoutMs: 60_000,
   readClientHello: false,
   clientHelloTimeoutMs: 10_000,
   accessLog: false,
+  keylog: false,
   connect: {},
 };
 
 /** Carries connections to peers. Used by a listening service, or by an accept loop of the user's own. */
 export class TcpProxy<Ctx> implements ConnectionHandler {
+  /** The options that follow from new settings of the server. Default: there are none. */
+  onReload: ((configuration: ServerConfiguration) => TcpProxyOptions) | undefined;
   readonly #callbacks: ProxyTcp<Ctx>;
-  readonly #options: Required<TcpProxyOptions>;
+  #options: Required<TcpProxyOptions>;
   readonly #exchanges = new Set<TcpExchange<Ctx>>();
+  #logger: Logger = silentLogger;
+  #metrics: MetricsRegistry = new MetricsRegistry();
   #environment: TcpEnvironment<Ctx>;
   #onEmpty: (() => void) | undefined;
 
@@ -57,12 +70,34 @@ export class TcpProxy<Ctx> implements ConnectionHandler {
   constructor(callbacks: ProxyTcp<Ctx>, options: TcpProxyOptions = {}) {
     this.#callbacks = callbacks;
     this.#options = withDefaults(DEFAULT_TCP_PROXY_OPTIONS, options);
-    this.#environment = this.#createEnvironment(silentLogger, new MetricsRegistry());
+    this.#environment = this.#createEnvironment(this.#options);
   }
 
   /** Takes logger and metrics of the server (before that, nothing is logged). */
   start({ logger, metrics }: ServiceContext): void {
-    this.#environment = this.#createEnvironment(logger, metrics);
+    this.#logger = logger;
+    this.#metrics = metrics;
+    this.#environment = this.#createEnvironment(this.#options);
+  }
+
+  /**
+   * New options, from the next connection on.
+   *
+   * @returns what applies them.
+   * @throws CirqueError `InvalidArgument` for an option that is not of its kind.
+   */
+  prepareOptions(options: TcpProxyOptions): () => void {
+    const resolved = withDefaults(DEFAULT_TCP_PROXY_OPTIONS, options);
+    const environment = this.#createEnvironment(resolved);
+    return () => {
+      this.#options = resolved;
+      this.#environment = environment;
+    };
+  }
+
+  /** Looks at new settings of the server: see {@link onReload}. */
+  reload(configuration: ServerConfiguration): ReloadAnswer {
+    return this.onReload && this.prepareOptions(this.onReload(configuration));
   }
 
   handle(socket: Socket, accepted: AcceptedConnection): void {
@@ -92,8 +127,13 @@ export class TcpProxy<Ctx> implements ConnectionHandler {
     force.removeEventListener("abort", stopAll);
   }
 
-  #createEnvironment(logger: Logger, metrics: MetricsRegistry): TcpEnvironment<Ctx> {
-    const { name, ...options } = this.#options;
-    return { callbacks: this.#callbacks, logger, metrics: new TcpProxyMetrics(metrics, name), ...options };
+  #createEnvironment({ name, keylog, connect, ...options }: Required<TcpProxyOptions>): TcpEnvironment<Ctx> {
+    return {
+      ...options,
+      callbacks: this.#callbacks,
+      logger: this.#logger,
+      metrics: new TcpProxyMetrics(this.#metrics, name),
+      connect: keylog ? { onKeylog: keylogWriter(this.#logger), ...connect } : connect,
+    };
   }
 }

@@ -3,7 +3,8 @@ import type { ProxyUdp } from "./proxy-udp.ts";
 import { UdpProxy, type UdpProxyOptions } from "./udp-proxy.ts";
 
 /**
- * A service that proxies UDP: add addresses to it, and add it to a server.
+ * A service that proxies UDP: add addresses to it, and add it to a server. A reload of the configuration applies to the
+ * next session.
  *
  * @param configuration The server's: source addresses.
  * @param callbacks Where sessions go. One object serves all of them.
@@ -20,6 +21,12 @@ export function udpProxyService<Ctx = void>(
   callbacks: ProxyUdp<Ctx>,
   options: UdpProxyOptions = {},
 ): UdpProxy<Ctx> {
+  const proxy = new UdpProxy(callbacks, optionsFrom(configuration, options));
+  proxy.onReload = (settings) => optionsFrom(settings, options);
+  return proxy;
+}
+
+function optionsFrom(configuration: ServerConfiguration, options: UdpProxyOptions): UdpProxyOptions {
   const { clientBindToIpv4: bindToIpv4, clientBindToIpv6: bindToIpv6 } = configuration;
-  return new UdpProxy(callbacks, { bindToIpv4, bindToIpv6, ...options });
+  return { bindToIpv4, bindToIpv6, ...options };
 }

@@ -5,6 +5,8 @@ import {
   type DnsCache,
   type Endpoint,
   formatSocketAddress,
+  type ReloadAnswer,
+  type ServerConfiguration,
   type Service,
   type ServiceContext,
   sharedDnsCache,
@@ -79,8 +81,11 @@ export const DEFAULT_UDP_PROXY_OPTIONS: Omit<
 export class UdpProxy<Ctx = void> implements Service {
   readonly name: string;
   readonly placement = "data";
+  /** The options that follow from new settings of the server. Default: there are none. */
+  onReload: ((configuration: ServerConfiguration) => UdpProxyOptions) | undefined;
   readonly #callbacks: ProxyUdp<Ctx>;
-  readonly #options: typeof DEFAULT_UDP_PROXY_OPTIONS & UdpProxyOptions;
+  #options: ResolvedOptions;
+  #environment: UdpEnvironment<Ctx> | undefined;
   readonly #listeners: UdpListener[] = [];
   readonly #table: UdpSessionTable<UdpFlow<Ctx>>;
   #context: ServiceContext | undefined;
@@ -89,10 +94,7 @@ export class UdpProxy<Ctx = void> implements Service {
   /** @throws CirqueError `InvalidArgument` for an option that is not of its kind. */
   constructor(callbacks: ProxyUdp<Ctx>, options: UdpProxyOptions = {}) {
     this.#callbacks = callbacks;
-    this.#options = withDefaults<typeof DEFAULT_UDP_PROXY_OPTIONS & UdpProxyOptions>(
-      DEFAULT_UDP_PROXY_OPTIONS,
-      options,
-    );
+    this.#options = resolved(options);
     this.name = this.#options.name;
     this.#table = new UdpSessionTable(this.#options.sessionIdleTimeoutMs, (flow) => flow.end("idle"));
   }
@@ -129,6 +131,16 @@ export class UdpProxy<Ctx = void> implements Service {
     return this.#table.size;
   }
 
+  /** Looks at new settings of the server: see {@link onReload}. The time-outs stay as they are until a restart. */
+  reload(configuration: ServerConfiguration): ReloadAnswer {
+    if (this.onReload === undefined) return undefined;
+    const options = resolved(this.onReload(configuration));
+    return () => {
+      this.#options = options;
+      if (this.#context) this.#environment = this.#createEnvironment(this.#context, options);
+    };
+  }
+
   async reserve({ logger, thread, shutdown }: ServiceContext): Promise<() => void> {
     const retry = (error: Error, attempt: number): void =>
       logger.warn({ attempt }, `${error.message}. It is tried again`);
@@ -144,10 +156,11 @@ export class UdpProxy<Ctx = void> implements Service {
     this.#context = context;
     const { logger, shutdown, thread } = context;
     if (this.#listeners.length === 0) logger.warn("the service has no address to listen on");
-    const environment = this.#createEnvironment(context);
+    const environment = this.#createEnvironment(context, this.#options);
+    this.#environment = environment;
     const events: UdpListenerEvents = {
       datagram: (datagram, address, port, socket, listener) =>
-        this.#receive(environment, datagram, address, port, socket, listener),
+        this.#receive(this.#environment ?? environment, datagram, address, port, socket, listener),
       error: (error) => {
         environment.metrics.listenerErrors.inc();
         logger.error({ err: error }, "a socket that receives datagrams failed");
@@ -233,8 +246,8 @@ export class UdpProxy<Ctx = void> implements Service {
     }
   }
 
-  #createEnvironment({ logger, metrics }: ServiceContext): UdpEnvironment<Ctx> {
-    const { upstreamRecvBufferSize, upstreamSendBufferSize, bindToIpv4, bindToIpv6, ...options } = this.#options;
+  #createEnvironment({ logger, metrics }: ServiceContext, resolvedOptions: ResolvedOptions): UdpEnvironment<Ctx> {
+    const { upstreamRecvBufferSize, upstreamSendBufferSize, bindToIpv4, bindToIpv6, ...options } = resolvedOptions;
     return {
       ...options,
       dns: options.dns ?? sharedDnsCache(),
@@ -253,6 +266,12 @@ export class UdpProxy<Ctx = void> implements Service {
   #close(): void {
     for (const listener of this.#listeners) listener.close();
   }
+}
+
+type ResolvedOptions = typeof DEFAULT_UDP_PROXY_OPTIONS & UdpProxyOptions;
+
+function resolved(options: UdpProxyOptions): ResolvedOptions {
+  return withDefaults<ResolvedOptions>(DEFAULT_UDP_PROXY_OPTIONS, options);
 }
 
 /** Anybody can send datagrams by the thousand, and a line for each would fill the disk. The metrics count them all. */
