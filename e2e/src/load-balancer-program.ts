@@ -1,9 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
+import { ConfigurationFile } from "./configuration-file.ts";
+import { Log, type LogRecord } from "./program-log.ts";
 
 const main = join(import.meta.dirname, "../../apps/load-balancer/dist/main.js");
 
@@ -13,12 +12,6 @@ export const portsOfItsOwn = `quickStart:
   metricsAddress: 127.0.0.1:0
   originPort: 0
 `;
-
-/** One line of the program's log. */
-export interface LogRecord {
-  readonly msg: string;
-  readonly [field: string]: unknown;
-}
 
 /** Runs the program to its end. */
 export async function runToEnd(...args: readonly string[]) {
@@ -97,84 +90,6 @@ export class LoadBalancerProgram implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#child.exitCode === null && this.#child.signalCode === null) await this.end("SIGKILL");
     await this.#file[Symbol.asyncDispose]();
-  }
-}
-
-/** A configuration file in a folder of its own, which is gone in the end. */
-export class ConfigurationFile implements AsyncDisposable {
-  /** @param text The content; may name other files of that folder. */
-  static async create(text: string | ((folder: string) => string)): Promise<ConfigurationFile> {
-    const folder = await mkdtemp(join(tmpdir(), "cirque-e2e-"));
-    const file = new ConfigurationFile(folder);
-    await writeFile(file.path, typeof text === "string" ? text : text(folder));
-    return file;
-  }
-
-  readonly folder: string;
-
-  private constructor(folder: string) {
-    this.folder = folder;
-  }
-
-  get path(): string {
-    return join(this.folder, "conf.yaml");
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await rm(this.folder, { recursive: true });
-  }
-}
-
-/** The JSON lines on the standard error of a program. */
-export class Log {
-  readonly #records: LogRecord[] = [];
-  readonly #waiting = new Set<() => void>();
-  #ended = false;
-
-  constructor(child: ChildProcess) {
-    if (!child.stderr) throw new Error("the standard error of the program is not a pipe");
-    const lines = createInterface({ input: child.stderr });
-    lines.on("line", (line) => {
-      this.#records.push(parseRecord(line));
-      this.#wake();
-    });
-    lines.on("close", () => {
-      this.#ended = true;
-      this.#wake();
-    });
-  }
-
-  /** How many records there are. */
-  get length(): number {
-    return this.#records.length;
-  }
-
-  /** The first record from this place on that fits, as soon as it is there. Rejects when the program ended without. */
-  async next(from: number, fits: (record: LogRecord) => boolean): Promise<LogRecord> {
-    for (;;) {
-      const record = this.#records.slice(from).find(fits);
-      if (record) return record;
-      if (this.#ended) throw new Error(`the program ended; its log:\n${this}`);
-      await new Promise<void>((resolve) => this.#waiting.add(resolve));
-    }
-  }
-
-  toString(): string {
-    return this.#records.map((record) => JSON.stringify(record)).join("\n");
-  }
-
-  #wake(): void {
-    for (const wake of this.#waiting) wake();
-    this.#waiting.clear();
-  }
-}
-
-/** Reads a line of a log; one that is not JSON is all message. */
-export function parseRecord(line: string): LogRecord {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return { msg: line };
   }
 }
 

@@ -4,15 +4,9 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { text } from "node:stream/consumers";
 import { request } from "undici";
 import { describe, expect, it } from "vitest";
-import {
-  ConfigurationFile,
-  firstRecord,
-  LoadBalancerProgram,
-  type LogRecord,
-  parseRecord,
-  portsOfItsOwn,
-  runToEnd,
-} from "./load-balancer-program.ts";
+import { ConfigurationFile } from "./configuration-file.ts";
+import { firstRecord, LoadBalancerProgram, portsOfItsOwn, runToEnd } from "./load-balancer-program.ts";
+import { type LogRecord, parseRecord } from "./program-log.ts";
 
 // Each starts the program, and some wait for a health check, which comes once in a second.
 const atOnce = { concurrent: true, timeout: 30_000 };
