@@ -22,7 +22,9 @@ export class Arrival implements PreTlsConnection {
     this.socket = socket;
     this.accepted = accepted;
     this.#deadline = new Deadline(() => this.refuse(late(this.#step)));
-    this.#onClose = () => this.refuse(new ConnectionRefused("client-gone", "the client closed it"));
+    // In the next turn: whoever closed it, TLS for example, may have a better reason to tell.
+    this.#onClose = () =>
+      void setImmediate(() => this.refuse(new ConnectionRefused("client-gone", "the client closed it")));
     socket.on("error", ignore);
     socket.on("close", this.#onClose);
   }
