@@ -32,8 +32,18 @@ export interface ConnectOptions extends DialOptions, SecureOptions {
  * @throws CirqueError, upstream, with the code of what went wrong (CONN-03); nothing was sent to the peer. The signal's
  * reason, if that is a CirqueError, when it is aborted.
  */
-export async function connect(peer: Peer, options: ConnectOptions = {}, signal?: AbortSignal): Promise<net.Socket> {
-  const made = await established(peer, options, { signal, startedAt: performance.now(), wrapped: false });
+export function connect(peer: Peer, options: ConnectOptions = {}, signal?: AbortSignal): Promise<net.Socket> {
+  return connectSince(performance.now(), peer, options, signal);
+}
+
+/** The same, where the caller had to wait before: `totalConnectionTimeoutMs` runs from `startedAt`. */
+export async function connectSince(
+  startedAt: number,
+  peer: Peer,
+  options: ConnectOptions,
+  signal: AbortSignal | undefined,
+): Promise<net.Socket> {
+  const made = await established(peer, options, { signal, startedAt, endsAt: Infinity, wrapped: false });
   const facts = factsOf(peer, made);
   rememberFacts(made.socket, facts);
   if (peer.options.tracer !== undefined) traceConnection(made.socket, peer.options.tracer, facts);
@@ -44,6 +54,8 @@ export async function connect(peer: Peer, options: ConnectOptions = {}, signal?:
 interface Circumstances {
   readonly signal: AbortSignal | undefined;
   readonly startedAt: number;
+  /** When it has to be usable, for those who wait for it to go on from there. */
+  readonly endsAt: number;
   /** Whether TLS is going to be spoken over it. */
   readonly wrapped: boolean;
 }
@@ -59,11 +71,13 @@ interface Established {
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
-async function established(peer: Peer, options: ConnectOptions, how: Circumstances): Promise<Established> {
+async function established(peer: Peer, options: ConnectOptions, outer: Circumstances): Promise<Established> {
   checkTlsName(peer);
   const { nextHopPeer, proxyHeader } = peer;
   const { tls, nextHop } = peer.options;
-  const wrapped = how.wrapped || tls;
+  const endsAt = Math.min(outer.endsAt, outer.startedAt + peer.options.totalConnectionTimeoutMs);
+  const how = { ...outer, endsAt };
+  const wrapped = outer.wrapped || tls;
   const made =
     nextHop === undefined || nextHopPeer === undefined
       ? await transport(peer, options, { ...how, wrapped })
@@ -181,9 +195,7 @@ function step<T>(
   code: "ConnectTimedout" | "TLSHandshakeTimedout",
   run: (cancellation: Cancellation) => Promise<T>,
 ): Promise<T> {
-  const { connectionTimeoutMs, totalConnectionTimeoutMs } = peer.options;
-  const left = totalConnectionTimeoutMs - (performance.now() - how.startedAt);
-  const ms = Math.max(1, Math.min(connectionTimeoutMs, left));
+  const ms = Math.max(1, Math.min(peer.options.connectionTimeoutMs, how.endsAt - performance.now()));
   const late = (): CirqueError =>
     CirqueError.upstream(code, `${peer} was not there after ${Math.round(ms)} ms`, {
       retry: true,

@@ -4,6 +4,14 @@ import type { Peer } from "./peer.ts";
 /** What a wait ends with: a connection that somebody gave back, or the right to make one. */
 export type Turn<T> = { readonly connection: T } | { readonly connection: undefined };
 
+/** Told of those who wait, for metrics. */
+export interface LimitObserver {
+  /** One more waits, or one less. */
+  onPending(change: 1 | -1): void;
+  /** One was turned away, or waited for too long. */
+  onFailure(): void;
+}
+
 /**
  * Keeps the number of connections to an address within `maxConnections` (POOL-12). Who comes when all are in use waits in
  * line, first come, first served; what is given back goes to the first in line, if it is of the same kind.
@@ -13,6 +21,11 @@ export type Turn<T> = { readonly connection: T } | { readonly connection: undefi
  */
 export class ConnectionLimiter<T> {
   readonly #addresses = new Map<string, Line<T>>();
+  readonly #observer: LimitObserver | undefined;
+
+  constructor(observer?: LimitObserver) {
+    this.#observer = observer;
+  }
 
   /** How many wait, for whatever address. */
   get waiting(): number {
@@ -51,9 +64,10 @@ export class ConnectionLimiter<T> {
       return NEW_CONNECTION;
     }
     if (line.waiters.size >= maxPendingRequests) {
+      this.#observer?.onFailure();
       throw limitError("ConnectionLimitReached", peer, `${line.waiters.size} requests wait for one`, true);
     }
-    const turn = wait(line, peer, fresh, signal);
+    const turn = wait(line, peer, fresh, signal, this.#observer);
     makeRoom(line.keys);
     return turn;
   }
@@ -121,12 +135,19 @@ interface Waiter<T> {
 
 const NEW_CONNECTION = { connection: undefined };
 
-function wait<T>(line: Line<T>, peer: Peer, fresh: boolean, signal: AbortSignal | undefined): Promise<Turn<T>> {
+function wait<T>(
+  line: Line<T>,
+  peer: Peer,
+  fresh: boolean,
+  signal: AbortSignal | undefined,
+  observer: LimitObserver | undefined,
+): Promise<Turn<T>> {
   const { pendingTimeoutMs, totalConnectionTimeoutMs } = peer.options;
   const ms = Math.min(pendingTimeoutMs, totalConnectionTimeoutMs);
   return new Promise((resolve, reject) => {
     const stop = (): void => {
       line.waiters.delete(waiter);
+      observer?.onPending(-1);
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
     };
@@ -147,14 +168,13 @@ function wait<T>(line: Line<T>, peer: Peer, fresh: boolean, signal: AbortSignal 
       const message = `waiting for a connection to ${peer} was given up`;
       waiter.reject(isCirqueError(reason) ? reason : CirqueError.internal("ConnectError", message, { cause: reason }));
     };
-    const timer =
-      ms < 2 ** 31
-        ? setTimeout(
-            () => waiter.reject(limitError("ConnectionLimitTimedout", peer, `none became free in ${ms} ms`, false)),
-            ms,
-          )
-        : undefined;
+    const onLate = (): void => {
+      observer?.onFailure();
+      waiter.reject(limitError("ConnectionLimitTimedout", peer, `none became free in ${ms} ms`, false));
+    };
+    const timer = ms < 2 ** 31 ? setTimeout(onLate, ms) : undefined;
     line.waiters.add(waiter);
+    observer?.onPending(1);
     signal?.addEventListener("abort", onAbort);
     if (signal?.aborted) onAbort();
   });

@@ -4,6 +4,7 @@ import { type RawPeer, settled } from "../../test/wire/raw-peer.ts";
 import { ask, sized, TestOrigin } from "../../test/wire/test-origin.ts";
 import { CirqueError } from "../errors/cirque-error.ts";
 import type { Http1ClientSession } from "../http1/client-session.ts";
+import { MetricsRegistry } from "../observability/metrics-registry.ts";
 import type { PeerOptions } from "./peer-options.ts";
 
 /** Sends a request and its response. */
@@ -150,6 +151,36 @@ describe("maxConnections (POOL-12)", () => {
       await expect(session).rejects.toMatchObject({ code: "ConnectionLimitTimedout", retry: false });
     }
     expect(test.connector.pendingRequests).toBe(0);
+  });
+
+  it("waits within the total time, which the rest of connecting has to keep as well (PO-03)", async () => {
+    await using test = await TestOrigin.start();
+    using clock = new FakeClock();
+    const { session } = await test.connected(ONE);
+    const options = { ...ONE, totalConnectionTimeoutMs: 1_000, tls: true, verifyCert: false };
+    const { sessions } = waiting(test, options, ["waits"]);
+    await clock.pass(900);
+    session.abort(CirqueError.internal("InternalError", "given up"));
+    // Its connection is there, but nobody answers the handshake.
+    await test.connections.count(2);
+    await clock.pass(110);
+    await expect(sessions[0]).rejects.toMatchObject({ code: "TLSHandshakeTimedout" });
+  });
+
+  it("shows in the metrics", async () => {
+    const metrics = new MetricsRegistry();
+    await using test = await TestOrigin.start({ metrics });
+    using clock = new FakeClock();
+    const options = { ...ONE, maxPendingRequests: 1, pendingTimeoutMs: 100 };
+    await test.connected(options);
+    const { sessions } = waiting(test, options, ["waits"]);
+    await expect(test.session(test.peer(options))).rejects.toMatchObject({ code: "ConnectionLimitReached" });
+    expect(await metrics.exposition()).toMatch(/^cirque_upstream_requests_pending 1$/m);
+    await clock.pass(110);
+    await expect(sessions[0]).rejects.toMatchObject({ code: "ConnectionLimitTimedout" });
+    const text = await metrics.exposition();
+    expect(text).toMatch(/^cirque_upstream_requests_pending 0$/m);
+    expect(text).toMatch(/^cirque_upstream_connection_limit_failures_total 2$/m);
   });
 
   it("has no say over peers without it", async () => {

@@ -1,8 +1,8 @@
 import type { Socket } from "node:net";
 import { CirqueError } from "../errors/cirque-error.ts";
-import { type ConnectOptions, connect } from "./connect.ts";
+import { type ConnectOptions, connect, connectSince } from "./connect.ts";
 import { connectFactsOf } from "./connect-facts.ts";
-import { ConnectionLimiter } from "./connection-limiter.ts";
+import { ConnectionLimiter, type LimitObserver } from "./connection-limiter.ts";
 import { ConnectionPool, type Poolable, type PoolObserver, type UnusableReason } from "./connection-pool.ts";
 import { type DnsCache, sharedDnsCache } from "./dns/dns-cache.ts";
 import type { Peer } from "./peer.ts";
@@ -44,7 +44,7 @@ export class ConnectionSource<T extends PooledConnection> {
   readonly #make: (socket: Socket, peer: Peer) => T;
   readonly #pool: ConnectionPool<T>;
   readonly #perKey: number;
-  readonly #limiter = new ConnectionLimiter<T>();
+  readonly #limiter: ConnectionLimiter<T>;
   #dns: DnsCache | undefined;
   #closed = false;
 
@@ -56,7 +56,9 @@ export class ConnectionSource<T extends PooledConnection> {
     options: ConnectOptions & PoolOptions<T>,
     onUnusable: ((reason: UnusableReason) => void) | undefined,
     make: (socket: Socket, peer: Peer) => T,
+    limitObserver?: LimitObserver,
   ) {
+    this.#limiter = new ConnectionLimiter(limitObserver);
     this.#connectOptions = options;
     this.#make = make;
     this.#perKey = options.poolSize ?? 128;
@@ -92,9 +94,10 @@ export class ConnectionSource<T extends PooledConnection> {
     if (peer.options.maxConnections === Number.POSITIVE_INFINITY) {
       return { connection: await this.#connect(peer, signal), kept: false };
     }
+    const startedAt = performance.now();
     const turn = await this.#limiter.enter(peer, fresh, this.#makeRoom, signal);
     if (turn.connection !== undefined) return { connection: turn.connection, kept: true };
-    return { connection: await this.#connectCounted(peer, signal), kept: false };
+    return { connection: await this.#connectCounted(startedAt, peer, signal), kept: false };
   }
 
   /** Keeps a connection, or gives it to one who waits for it. */
@@ -167,10 +170,10 @@ export class ConnectionSource<T extends PooledConnection> {
   }
 
   /** For a peer with a limit: the connection counts from now until it is closed. */
-  async #connectCounted(peer: Peer, signal: AbortSignal | undefined): Promise<T> {
+  async #connectCounted(startedAt: number, peer: Peer, signal: AbortSignal | undefined): Promise<T> {
     let socket: Socket;
     try {
-      socket = await connect(peer, this.#connectOptions, signal);
+      socket = await connectSince(startedAt, peer, this.#connectOptions, signal);
     } catch (error) {
       this.#limiter.freed(peer.address);
       throw error;

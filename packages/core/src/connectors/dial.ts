@@ -30,7 +30,7 @@ export function dial(
   return new Promise((resolve, reject) => {
     const targets = addresses === undefined ? [undefined] : interleaved(reachable(peer, addresses));
     const { happyEyeballsDelayMs = 250 } = options;
-    const delayMs = happyEyeballsDelayMs >= MIN_DELAY_MS ? happyEyeballsDelayMs : MIN_DELAY_MS;
+    const delayMs = Math.max(MIN_DELAY_MS, happyEyeballsDelayMs);
     const running = new Set<ConnectAttempt>();
     const errors: Error[] = [];
     let next = 0;

@@ -9,6 +9,7 @@ import type { Http1ClientSession } from "../http1/client-session.ts";
 import { connect } from "./connect.ts";
 import { HttpConnector } from "./http-connector.ts";
 import { HttpPeer } from "./http-peer.ts";
+import type { PeerOptions } from "./peer-options.ts";
 
 let authority: TestAuthority;
 let forA: PemPair;
@@ -124,4 +125,42 @@ describe("exchanges over TLS", () => {
     (await connect(new HttpPeer(origin.address, { sni: "a.example" }), settings)).end();
     expect(lines.join("")).toMatch(/^CLIENT_HANDSHAKE_TRAFFIC_SECRET [0-9a-f]+ [0-9a-f]+$/m);
   });
+});
+
+it("no two peers that differ in TLS, or in the group, share a connection", async () => {
+  const authorityToo = await TestAuthority.create("Another");
+  const client = await authority.issue({ subject: "the client" });
+  const clientToo = await authority.issue({ subject: "another client" });
+  await using origin = await tlsOrigin(forA);
+  const common: PeerOptions = { sni: "a.example", ca: authority.cert };
+  const variants: PeerOptions[] = [
+    common,
+    { ...common, sni: "b.example", verifyHostname: false },
+    { ...common, verifyHostname: false },
+    { ...common, verifyCert: false },
+    { ...common, alternativeName: "c.example" },
+    { ...common, sni: "", alternativeName: "a.example" },
+    { ...common, ca: `${authority.cert}\n${authorityToo.cert}` },
+    { ...common, clientCertificate: client },
+    { ...common, clientCertificate: clientToo },
+    { ...common, alpn: [] },
+    { ...common, curves: "X25519" },
+    { ...common, groupKey: "a" },
+    { ...common, localAddress: "127.0.0.1" },
+  ];
+  const connector = new HttpConnector();
+  const peers = variants.map((options) => new HttpPeer(origin.address, options));
+  for (const [index, peer] of peers.entries()) {
+    const session = (await connector.session(peer)) as Http1ClientSession;
+    await (await ask(session)).sink.body();
+    connector.release(session, peer);
+    for (const [other, stranger] of peers.entries()) {
+      if (other !== index) expect(connector.keptSession(stranger), `${other} takes that of ${index}`).toBeUndefined();
+    }
+    // Its own kind does, and nothing is left behind.
+    const again = connector.keptSession(new HttpPeer(origin.address, { ...variants[index] }));
+    expect(again).toBe(session);
+    session.close();
+  }
+  expect(connector.idleConnections).toBe(0);
 });

@@ -5,6 +5,7 @@ import type { Counter } from "../observability/metric.ts";
 import type { MetricsRegistry } from "../observability/metrics-registry.ts";
 import type { ClientSession } from "../session/client-session.ts";
 import type { ConnectOptions } from "./connect.ts";
+import type { LimitObserver } from "./connection-limiter.ts";
 import { ConnectionSource, type PoolOptions, resolvedEndOf } from "./connection-source.ts";
 import type { HttpPeer } from "./http-peer.ts";
 
@@ -27,7 +28,7 @@ export class HttpConnector {
 
   /** @throws RangeError for a limit below 1, or a pool size that is no number. */
   constructor(options: HttpConnectorOptions = {}) {
-    const limits = options.limits ?? {};
+    const { limits = {}, metrics } = options;
     // A wrong limit is to be found out here, and not with the first origin.
     new ResponseParser(limits);
     this.#source = new ConnectionSource<Http1ClientSession>(
@@ -41,8 +42,8 @@ export class HttpConnector {
         session.resolved = resolvedEndOf(socket);
         return session;
       },
+      metrics && limitMetrics(metrics),
     );
-    const metrics = options.metrics;
     this.#opened = metrics?.counter("cirque_upstream_connections_opened_total", "Connections made to origins");
     this.#reused = metrics?.counter(
       "cirque_upstream_connections_reused_total",
@@ -134,6 +135,18 @@ export class HttpConnector {
 /** A request that is sent just when the origin closes is lost: so an idle connection goes a little before that. */
 function untilOriginCloses({ originIdleTimeoutMs: ms }: Http1ClientSession): number {
   return ms === undefined ? Number.POSITIVE_INFINITY : ms - Math.min(1_000, ms / 2);
+}
+
+function limitMetrics(metrics: MetricsRegistry): LimitObserver {
+  const pending = metrics.gauge(
+    "cirque_upstream_requests_pending",
+    "Requests that wait for a connection to a peer that has all it may have",
+  );
+  const failed = metrics.counter(
+    "cirque_upstream_connection_limit_failures_total",
+    "Requests that found too many waiting for a connection to a peer, or waited too long",
+  );
+  return { onPending: (change) => pending.add(change), onFailure: () => failed.inc() };
 }
 
 const NOBODY = { onBytes(): void {}, onEnd(): void {}, onDrain(): void {}, onClose(): void {} };

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { FakeClock } from "../../test/wire/fake-clock.ts";
 import { type RawPeer, settled } from "../../test/wire/raw-peer.ts";
+import { SilentListener } from "../../test/wire/silent-listener.ts";
 import { SocksServer } from "../../test/wire/socks-server.ts";
 import { type PemPair, TestAuthority } from "../../test/wire/test-authority.ts";
 import { ask, sized, TestOrigin } from "../../test/wire/test-origin.ts";
@@ -233,6 +234,20 @@ describe("HTTP CONNECT (PEER-03, CONN-04)", () => {
     await clock.pass(5_010);
     await expect(connecting).rejects.toMatchObject({ code: "ConnectTimedout" });
     await proxy.whenClosed();
+  });
+
+  it("is given up, the way to the proxy included, when the peer's total time is up (PO-03)", async () => {
+    const silent = await SilentListener.start();
+    using clock = new FakeClock();
+    const peer = new HttpPeer("origin.example:443", {
+      nextHop: through(silent.address),
+      totalConnectionTimeoutMs: 500,
+    });
+    const connecting = connect(peer);
+    connecting.catch(() => {});
+    await clock.pass(510);
+    await expect(connecting).rejects.toMatchObject({ code: "ConnectTimedout" });
+    await silent.stop();
   });
 
   it.each<[string, () => HttpPeer, RegExp]>([
