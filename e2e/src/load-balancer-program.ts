@@ -41,13 +41,14 @@ export async function firstRecord(args: readonly string[], fits: (record: LogRec
 
 /** The running program, on ports of its own. */
 export class LoadBalancerProgram implements AsyncDisposable {
-  /** Resolves when the program has printed what to try. */
-  static async start(): Promise<LoadBalancerProgram> {
-    const file = await ConfigurationFile.create(portsOfItsOwn);
+  /** Resolves when the program has printed what to try. @param settings Lines of the configuration file. */
+  static async start(settings = ""): Promise<LoadBalancerProgram> {
+    const file = await ConfigurationFile.create(settings + portsOfItsOwn);
     const child = spawn(process.execPath, [main, "-c", file.path], { stdio: ["ignore", "pipe", "pipe"] });
     const log = new Log(child);
-    const welcome = await printed(child, /Ctrl\+C stops it/, log);
-    return new LoadBalancerProgram(child, file, log, welcome);
+    const output = new Output(child);
+    await output.until(/Ctrl\+C stops it/, log);
+    return new LoadBalancerProgram(child, file, log, output);
   }
 
   /** Where the balancer listens. */
@@ -59,9 +60,12 @@ export class LoadBalancerProgram implements AsyncDisposable {
   readonly log: Log;
   readonly #child: ChildProcess;
   readonly #file: ConfigurationFile;
+  readonly #output: Output;
   readonly #control: string;
 
-  private constructor(child: ChildProcess, file: ConfigurationFile, log: Log, welcome: string) {
+  private constructor(child: ChildProcess, file: ConfigurationFile, log: Log, output: Output) {
+    const welcome = output.text;
+    this.#output = output;
     this.#child = child;
     this.#file = file;
     this.log = log;
@@ -71,6 +75,11 @@ export class LoadBalancerProgram implements AsyncDisposable {
     this.origins = new Map(
       Array.from(welcome.matchAll(/(\S+) +origin (\w+)/g), ([, address = "", name = ""]) => [name, address]),
     );
+  }
+
+  /** What it has printed so far. */
+  get printed(): string {
+    return this.#output.text;
   }
 
   /** Stops or starts an origin, as a person would. */
@@ -93,15 +102,31 @@ export class LoadBalancerProgram implements AsyncDisposable {
   }
 }
 
-function printed(child: ChildProcess, last: RegExp, log: Log): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let text = "";
+/** The standard output of a program. */
+class Output {
+  readonly #child: ChildProcess;
+  #text = "";
+
+  constructor(child: ChildProcess) {
+    this.#child = child;
     child.stdout?.setEncoding("utf8").on("data", (piece: string) => {
-      text += piece;
-      if (last.test(text)) resolve(text);
+      this.#text += piece;
     });
-    child.once("close", () => reject(new Error(`the program ended:\n${text}\n${log}`)));
-  });
+  }
+
+  get text(): string {
+    return this.#text;
+  }
+
+  /** Resolves when this was printed. Rejects when the program ends before. */
+  until(pattern: RegExp, log: Log): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#child.stdout?.on("data", () => {
+        if (pattern.test(this.#text)) resolve();
+      });
+      this.#child.once("close", () => reject(new Error(`the program ended:\n${this.#text}\n${log}`)));
+    });
+  }
 }
 
 function found(text: string, pattern: RegExp): string {

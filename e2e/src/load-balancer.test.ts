@@ -54,6 +54,22 @@ describe("The load balancer of the quick start", atOnce, () => {
     expect(await names(program, 5)).toEqual({ one: 5 });
   });
 
+  it("does the same with several threads", async () => {
+    await using program = await LoadBalancerProgram.start("threads: 2\n");
+    await program.log.next(0, becameIll("127.0.0.1:343"));
+    const two = program.origins.get("two") ?? "";
+    const before = program.log.length;
+    await program.tell("two", "stop");
+    await program.log.next(before, becameIll(two));
+    // Each thread takes turns of its own.
+    expect(Object.keys(await names(program, 200)).sort()).toEqual(["one", "three"]);
+    await program.tell("two", "start");
+    await program.log.next(before, (record) => record.msg === "backend is healthy again" && record.backend === two);
+    expect(Object.keys(await names(program, 200)).sort()).toEqual(["one", "three", "two"]);
+    expect(await program.end("SIGTERM")).toBe(0);
+    expect(program.printed.match(/Ctrl\+C stops it/g)).toHaveLength(1);
+  });
+
   it("shows metrics", async () => {
     await using program = await LoadBalancerProgram.start();
     await names(program, 3);

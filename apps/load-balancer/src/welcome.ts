@@ -1,9 +1,16 @@
-import type { ListeningService } from "@cirque/core";
+import type { Server, Service } from "@cirque/core";
 import type { Origins } from "./origins.ts";
 
+/** What the program is made of. */
+export interface Parts {
+  readonly proxy: Service;
+  readonly metrics: Service;
+  readonly origins: Origins;
+}
+
 /** What a person can try. */
-export function welcome(proxy: ListeningService, metrics: ListeningService, { list, control }: Origins): string {
-  const [address] = proxy.addresses();
+export function welcome(server: Server, { proxy, metrics, origins: { list, control } }: Parts): string {
+  const address = addressOf(server, proxy);
   return `
 The load balancer listens on http://${address}, in front of
 ${list.map(({ name, address }) => `  ${address.padEnd(16)} origin ${name}`).join("\n")}
@@ -16,9 +23,14 @@ Try this in another terminal:
       origin two dies, and within a second the health check sees it
   curl -X POST ${control.address}/two/start
       origin two returns
-  curl ${metrics.addresses()[0]}/metrics
+  curl ${addressOf(server, metrics)}/metrics
       what is counted
 
 Ctrl+C stops it.
 `;
+}
+
+/** Where a service listens, in whichever thread. */
+function addressOf(server: Server, { name }: Service): string | undefined {
+  return server.listeningSockets.find(({ service }) => service === name)?.boundAddress;
 }
