@@ -131,7 +131,12 @@ function names(list: string, what: string, allowed: readonly string[], all = all
   return [...asked];
 }
 
-function numberBetween(text: string, option: string, least: number, most: number): number {
+/**
+ * The number that is the value of an option.
+ *
+ * @throws UsageError when it is none, or out of range
+ */
+export function numberBetween(text: string, option: string, least: number, most: number): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || value < least || value > most) {
     throw new UsageError(`${option} takes a whole number from ${least} to ${most}, not "${text}"`);

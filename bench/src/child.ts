@@ -32,10 +32,11 @@ export class Child implements AsyncDisposable {
    *
    * The shell replaces itself by taskset, and that by the program, so the pid is the program's own.
    *
+   * @param core undefined leaves it to the system
    * @param options.ipc whether to open a message channel, for programs that run on Node
    */
-  constructor(command: Command, core: number, options: { readonly ipc?: boolean } = {}) {
-    const words = [...pinnedTo(core), command.program, ...command.arguments];
+  constructor(command: Command, core: number | undefined, options: { readonly ipc?: boolean } = {}) {
+    const words = [...(core === undefined ? [] : pinnedTo(core)), command.program, ...command.arguments];
     this.#process = spawn("sh", ["-c", 'ulimit -n "$(ulimit -Hn)" && exec "$@"', "sh", ...words], {
       stdio: options.ipc ? ["ignore", "ignore", "pipe", "ipc"] : ["ignore", "pipe", "pipe"],
     });

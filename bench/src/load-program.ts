@@ -44,6 +44,16 @@ export class LoadProgram implements AsyncDisposable {
     return askFor(this.#child, names);
   }
 
+  /** Tells the program something that it does not answer. */
+  tell(message: object): void {
+    this.#child.send(message);
+  }
+
+  /** What the program printed to its standard error, the end of it. */
+  get errorText(): string {
+    return this.#child.errorText;
+  }
+
   /** Ends the program. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#child[Symbol.asyncDispose]();

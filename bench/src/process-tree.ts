@@ -55,11 +55,12 @@ export function cpuMicrosBetween(start: CpuReading, end: CpuReading): number {
 
 /** Resident memory in bytes of the process and its descendants, added up. */
 export function readRssBytes(rootPid: number): number {
-  let bytes = 0;
-  for (const pid of processTree(rootPid)) {
-    bytes += ignoringEnded(() => parseRssBytes(readFileSync(`/proc/${pid}/status`, "latin1")), 0);
-  }
-  return bytes;
+  return processTree(rootPid).reduce((bytes, pid) => bytes + readOwnRssBytes(pid), 0);
+}
+
+/** Resident memory in bytes of the process alone; 0 when it has ended. */
+export function readOwnRssBytes(pid: number): number {
+  return ignoringEnded(() => parseRssBytes(readFileSync(`/proc/${pid}/status`, "latin1")), 0);
 }
 
 /**

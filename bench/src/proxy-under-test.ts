@@ -99,7 +99,12 @@ function startOrigin(name: string): Child {
   return new Child({ program: process.execPath, arguments: [program] }, loadCore, { ipc: true });
 }
 
-function portOf(message: unknown): number {
+/**
+ * The port that an origin told.
+ *
+ * @throws Error when it told none
+ */
+export function portOf(message: unknown): number {
   const port: unknown = typeof message === "object" && message !== null ? Reflect.get(message, "port") : undefined;
   if (typeof port !== "number") throw new Error(`the origin did not tell its port but ${JSON.stringify(message)}`);
   return port;
