@@ -1,11 +1,16 @@
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { mkdtempDisposable } from "node:fs/promises";
+import { connect as connectPlain } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { connect } from "node:tls";
 import { createConfiguration, MetricsRegistry, Peer, Server, silentLogger, singleThread } from "@cirque/core";
 import { expect, it } from "vitest";
+import type { TcpSession } from "../src/index.ts";
 import { tcpProxyService, udpProxyService } from "../src/index.ts";
-import { certificate } from "./harness/backend-test-certificate.ts";
+import { certificate, privateKey } from "./harness/backend-test-certificate.ts";
+import { helloMessage, records, serverNames } from "./harness/client-hellos.ts";
 import { EndPoint, refusingAddress, Upstream } from "./harness/end-point.ts";
 import { UdpEndPoint } from "./harness/udp-end-point.ts";
 
@@ -96,6 +101,63 @@ it("datagrams and connections come from the addresses that the configuration nam
   expect((await datagrams.next()).from.address).toBe("127.0.0.8");
   client.socket.destroy();
   await Promise.all([stop(tcp), stop(udp)]);
+});
+
+it("a listener terminates TLS, and the half of a connection that ends is kept apart", async () => {
+  await using stream = await Upstream.start();
+  const seen: TcpSession[] = [];
+  const service = tcpProxyService(createConfiguration(), {
+    upstreamPeer(session) {
+      seen.push(session);
+      return new Peer(stream.address);
+    },
+  }).addTls("127.0.0.1:0", { cert: certificate, key: privateKey, alpn: ["postgresql"] });
+  const { context, stop } = serviceContext();
+  await service.start(context);
+  const transport = connectPlain({ port: portOf(service.addresses()[0]), host: "127.0.0.1", allowHalfOpen: true });
+  const client = connect({
+    socket: transport,
+    servername: "backend.test",
+    ca: certificate,
+    ALPNProtocols: ["postgresql"],
+  });
+  let received = "";
+  client.on("data", (data) => {
+    received += data;
+  });
+  client.end("question");
+  const peer = await stream.next();
+  expect(await peer.whenEnded()).toBe("question");
+  peer.send("answer").end();
+  await once(client, "end");
+  expect(received).toBe("answer");
+  expect(seen[0]?.accepted.tls).toMatchObject({ serverName: "backend.test", alpnProtocol: "postgresql" });
+  await stop(service);
+});
+
+it("the PROXY protocol comes in from a trusted proxy, and goes out to a peer, with TLS routed by name in between", async () => {
+  await using stream = await Upstream.start();
+  const service = tcpProxyService(
+    createConfiguration(),
+    {
+      upstreamPeer: ({ clientAddress: source, serverAddress: destination, clientHello }) =>
+        clientHello?.serverName === "a.test"
+          ? new Peer(stream.address, { proxyProtocol: { version: 1, source, destination } })
+          : undefined,
+    },
+    { readClientHello: true },
+  ).addTcp("127.0.0.1:0", { proxyProtocol: { from: ["127.0.0.1"] } });
+  const { context, stop } = serviceContext();
+  await service.start(context);
+  const header = "PROXY TCP4 192.0.2.1 198.51.100.1 1234 443\r\n";
+  const hello = records(helloMessage({ extensions: [serverNames("a.test")] }));
+  using client = await EndPoint.connect(portOf(service.addresses()[0]));
+  client.send(Buffer.concat([Buffer.from(header), hello, Buffer.from("and more")])).end();
+  const peer = await stream.next();
+  expect(await peer.whenEnded()).toBe(`${header}${hello.toString("latin1")}and more`);
+  peer.end();
+  await client.whenEnded();
+  await stop(service);
 });
 
 function portOf(address = ""): number {

@@ -51,6 +51,9 @@ export class Relay {
     this.#upstream.resume();
     this.#downstream.resume();
     for (const chunk of firstBytes) client.onBytes(chunk);
+    // A side may have ended while nobody listened, right behind what was read before.
+    if (this.#downstream.socket.readableEnded) client.onEnd();
+    if (this.#upstream.socket.readableEnded) peer.onEnd();
     this.touch();
     return this.#over.promise;
   }

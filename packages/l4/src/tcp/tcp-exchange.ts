@@ -43,7 +43,7 @@ export class TcpExchange<Ctx> {
 
   constructor(environment: TcpEnvironment<Ctx>, socket: Socket, accepted: AcceptedConnection) {
     this.#environment = environment;
-    this.#downstream = acceptedConnection(socket, nobody);
+    this.#downstream = acceptedConnection(socket, nobody, accepted);
     this.session = new TcpSession(this.#downstream, accepted);
     this.#ctx = environment.callbacks.newCtx?.() as Ctx; // without newCtx, Ctx is void
   }

@@ -1,13 +1,7 @@
 import { once } from "node:events";
-import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { type AddressInfo, createServer, type Server } from "node:net";
 import type { CirqueError } from "@cirque/core";
-import {
-  type AcceptedConnection,
-  createConfiguration,
-  type Endpoint,
-  MetricsRegistry,
-  singleThread,
-} from "@cirque/core";
+import { createConfiguration, describeAccepted, MetricsRegistry, singleThread } from "@cirque/core";
 import { type ProxyTcp, TcpProxy, type TcpProxyOptions, type TcpSession } from "../../src/index.ts";
 import { EndPoint } from "./end-point.ts";
 import { RecordingLogger } from "./recording-logger.ts";
@@ -85,18 +79,4 @@ export class TestTcpProxy<Ctx = void> implements AsyncDisposable {
     this.#server.close();
     await this.proxy.drain(AbortSignal.abort());
   }
-}
-
-function describeAccepted(socket: Socket, endpoint: Endpoint): AcceptedConnection {
-  const peerAddress = `${socket.remoteAddress}:${socket.remotePort}`;
-  const localAddress = `${socket.localAddress}:${socket.localPort}`;
-  return {
-    endpoint,
-    peerAddress,
-    localAddress,
-    clientAddress: peerAddress,
-    serverAddress: localAddress,
-    proxyHeader: undefined,
-    tls: undefined,
-  };
 }
