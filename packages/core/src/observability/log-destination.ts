@@ -1,4 +1,5 @@
-import { write, writeSync } from "node:fs";
+import { close, openSync, write, writeSync } from "node:fs";
+import { resolve } from "node:path";
 
 /** How much may wait to be written, in bytes. */
 const mostPending = 1024 * 1024;
@@ -12,14 +13,41 @@ const retryIntervalMs = 100;
  * pino's own destination never comes back from its last flush when the disk is full.
  */
 export class LogDestination {
-  readonly #descriptor: number;
+  /** Undefined for a descriptor that somebody else has opened. */
+  readonly #path: string | undefined;
+  #descriptor: number;
   #pending: string[] = [];
   #pendingBytes = 0;
   #dropped = 0;
   #busy = false;
+  /** The file that was opened again, and the lines for it, while those before are still being written. */
+  #next: { readonly descriptor: number; readonly lines: string[] } | undefined;
 
-  constructor(descriptor: number) {
-    this.#descriptor = descriptor;
+  /**
+   * @param destination An open descriptor, or a file, which is opened for append and created when missing.
+   * @throws what `openSync` throws.
+   */
+  constructor(destination: number | string) {
+    this.#path = typeof destination === "string" ? resolve(destination) : undefined;
+    this.#descriptor = typeof destination === "number" ? destination : openSync(destination, "a");
+    if (this.#path !== undefined) files.add(new WeakRef(this));
+  }
+
+  /**
+   * Opens the file again, which somebody has moved away: what was logged before goes to the old one. When it cannot be
+   * opened, the old one stays in use.
+   *
+   * @returns why it could not be opened.
+   */
+  reopen(): Error | undefined {
+    if (this.#path === undefined || this.#next) return undefined;
+    try {
+      this.#next = { descriptor: openSync(this.#path, "a"), lines: [] };
+    } catch (error) {
+      return error instanceof Error ? error : new Error(String(error));
+    }
+    if (!this.#busy) this.#switchToNext();
+    return undefined;
   }
 
   /** Takes one record, with its line break. */
@@ -28,7 +56,7 @@ export class LogDestination {
       this.#dropped++;
       return;
     }
-    this.#pending.push(line);
+    (this.#next?.lines ?? this.#pending).push(line);
     this.#pendingBytes += line.length;
     if (this.#busy) return;
     this.#busy = true;
@@ -39,7 +67,7 @@ export class LogDestination {
 
   /** Writes what waits, as far as that is possible without waiting. */
   flushSync(): void {
-    let rest = Buffer.from(this.#take());
+    let rest = Buffer.from(this.#take() + (this.#next?.lines.splice(0).join("") ?? ""));
     try {
       while (rest.length > 0) rest = rest.subarray(writeSync(this.#descriptor, rest));
     } catch {
@@ -50,6 +78,11 @@ export class LogDestination {
   #writePending(): void {
     const lines = this.#pending.length;
     const text = this.#take();
+    if (text === "" && this.#next) {
+      this.#switchToNext();
+      this.#writePending();
+      return;
+    }
     if (text === "") {
       this.#busy = false;
       flushed(this);
@@ -70,15 +103,44 @@ export class LogDestination {
     });
   }
 
+  /** Everything logged before has been written. */
+  #switchToNext(): void {
+    const next = this.#next;
+    if (!next) return;
+    close(this.#descriptor, () => {});
+    this.#descriptor = next.descriptor;
+    this.#pending = next.lines;
+    this.#next = undefined;
+  }
+
   #take(): string {
     const text = this.#pending.join("");
     this.#pending = [];
-    this.#pendingBytes = 0;
+    this.#pendingBytes -= text.length;
     if (text === "" || this.#dropped === 0) return text;
     const notice = { level: 40, time: Date.now(), pid: process.pid, msg: `${this.#dropped} log records were dropped` };
     this.#dropped = 0;
     return `${JSON.stringify(notice)}\n${text}`;
   }
+}
+
+/** Those that write to a file by name. */
+const files = new Set<WeakRef<LogDestination>>();
+
+/**
+ * Opens all log files of this thread again, after somebody has moved them away. A file that cannot be opened stays as it is.
+ *
+ * @returns why some could not be opened.
+ */
+export function reopenLogs(): Error[] {
+  const errors: Error[] = [];
+  for (const reference of files) {
+    const destination = reference.deref();
+    if (!destination) files.delete(reference);
+    const error = destination?.reopen();
+    if (error) errors.push(error);
+  }
+  return errors;
 }
 
 /** Those with lines that wait. One listener serves all, since Node warns of more than ten. */

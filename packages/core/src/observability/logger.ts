@@ -1,4 +1,3 @@
-import { openSync } from "node:fs";
 import { pino } from "pino";
 import { CirqueError } from "../errors/cirque-error.ts";
 import { LogDestination } from "./log-destination.ts";
@@ -35,12 +34,13 @@ export interface CreateLoggerOptions {
 
 /**
  * A pino logger that writes JSON lines. Writing never blocks the event loop and never ends the process: records are
- * dropped while 1 MiB of them wait, and when the destination fails (disk full, reader gone).
+ * dropped while 1 MiB of them wait, and when the destination fails (disk full, reader gone). A file that was moved away is
+ * opened again by {@link reopenLogs}, or SIGUSR1.
  *
  * @throws CirqueError `FileOpenError` when the file cannot be opened.
  */
 export function createLogger(options: CreateLoggerOptions = {}): Logger {
-  const destination = new LogDestination(openDestination(options.destination ?? 2));
+  const destination = openDestination(options.destination ?? 2);
   return pino({ level: options.level ?? "info", base: { pid: process.pid } }, destination);
 }
 
@@ -57,10 +57,9 @@ export const silentLogger: Logger = {
 
 function ignore(): void {}
 
-function openDestination(destination: string | number): number {
-  if (typeof destination === "number") return destination;
+function openDestination(destination: string | number): LogDestination {
   try {
-    return openSync(destination, "a");
+    return new LogDestination(destination);
   } catch (error) {
     throw CirqueError.because("FileOpenError", `cannot open the log file ${destination}`, error);
   }

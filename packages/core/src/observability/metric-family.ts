@@ -1,19 +1,13 @@
 import { CirqueError } from "../errors/cirque-error.ts";
-import { type Counter, type Gauge, type Labels, type PlainCounter, type PlainGauge, PlainHistogram } from "./metric.ts";
-
-export type MetricKind = "counter" | "gauge" | "histogram";
+import { type FamilySnapshot, labelsKey, type MetricKind, type SeriesSnapshot } from "./family-snapshot.ts";
+import { histogramLength, type Labels, type SlotCounter, type SlotGauge, type SlotHistogram } from "./metric.ts";
+import type { SlotRange } from "./metric-slots.ts";
 
 /** Asked for the value each time the text is made. */
 export type GaugeSource = () => number | Promise<number>;
 
-export type Series = PlainCounter | PlainGauge | PlainHistogram | GaugeSource;
-
-/** One line of the exposition: the name with its suffix, the labels, the number. */
-export interface Sample {
-  readonly metricName: string;
-  readonly labels: Labels;
-  readonly value: number;
-}
+export type SlotSeries = SlotCounter | SlotGauge | SlotHistogram;
+export type Series = SlotSeries | GaugeSource;
 
 /** All series of one metric: one for each combination of label values. */
 export class MetricFamily {
@@ -56,53 +50,64 @@ export class MetricFamily {
   }
 
   find(labels: Labels): Series | undefined {
-    return this.#series.get(keyOf(this.labelNames, labels))?.series;
+    return this.#series.get(labelsKey(this.labelNames, labels))?.series;
   }
 
   add(labels: Labels, series: Series): void {
-    this.#series.set(keyOf(this.labelNames, labels), { labels: { ...labels }, series });
+    this.#series.set(labelsKey(this.labelNames, labels), { labels: { ...labels }, series });
   }
 
   remove(labels: Labels): void {
-    this.#series.delete(keyOf(this.labelNames, labels));
+    this.#series.delete(labelsKey(this.labelNames, labels));
   }
 
-  async samples(): Promise<Sample[]> {
-    const samples: Sample[] = [];
-    for (const { labels, series } of this.#series.values()) {
-      if (series instanceof PlainHistogram) samples.push(...histogramSamples(this.name, labels, series));
-      else samples.push({ metricName: this.name, labels, value: await readValue(series) });
+  /** The series with numbers in slots, and their labels. */
+  slots(): { readonly labels: Labels; readonly slots: SlotRange }[] {
+    return Array.from(this.#series.values()).flatMap(({ labels, series }) =>
+      typeof series === "function" ? [] : [{ labels, slots: series.slots }],
+    );
+  }
+
+  /** What is kept in slots, at this moment. */
+  snapshot(): FamilySnapshot {
+    const series = this.slots().map(({ labels, slots }) => ({
+      labels,
+      numbers: numbersOf(this.kind, this.bounds, slots),
+    }));
+    return { ...this.#description, series };
+  }
+
+  /** What has to be asked for. */
+  async sources(): Promise<FamilySnapshot> {
+    const series: SeriesSnapshot[] = [];
+    for (const { labels, series: source } of this.#series.values()) {
+      if (typeof source === "function") series.push({ labels, numbers: [await readSource(source)] });
     }
-    return samples;
+    return { ...this.#description, series };
+  }
+
+  get #description(): Omit<FamilySnapshot, "series"> {
+    const { name, kind, help, labelNames, bounds } = this;
+    return { name, kind, help, labelNames, bounds };
   }
 }
 
-function histogramSamples(name: string, labels: Labels, series: PlainHistogram): Sample[] {
-  let cumulative = 0;
-  const buckets = Array.from(series.counts, (count, index) => {
-    cumulative += count;
-    const le = String(series.bounds[index] ?? "+Inf");
-    return { metricName: `${name}_bucket`, labels: { ...labels, le }, value: cumulative };
-  });
-  return [
-    ...buckets,
-    { metricName: `${name}_sum`, labels, value: series.sum },
-    { metricName: `${name}_count`, labels, value: cumulative },
-  ];
+/** The numbers of a series. */
+export function numbersOf(
+  kind: MetricKind,
+  bounds: readonly number[],
+  { numbers, first }: Pick<SlotRange, "numbers" | "first">,
+): number[] {
+  return [...numbers.subarray(first, first + (kind === "histogram" ? histogramLength(bounds) : 1))];
 }
 
-async function readValue(series: Counter | Gauge | GaugeSource): Promise<number> {
-  if (typeof series !== "function") return series.value;
+async function readSource(source: GaugeSource): Promise<number> {
   try {
-    return await series();
+    return await source();
   } catch {
     // One source that fails must not hide all other metrics; the format has a word for "not known".
     return Number.NaN;
   }
-}
-
-function keyOf(names: readonly string[], labels: Labels): string {
-  return JSON.stringify(names.map((name) => labels[name]));
 }
 
 function invalid(name: string, reason: string): CirqueError {

@@ -9,7 +9,7 @@ import type { MetricsRegistry } from "./metrics-registry.ts";
 
 /**
  * A service named `metrics` that answers GET and HEAD, on any path, with the metrics in Prometheus text, compressed
- * when the client accepts gzip (`OBS-06`). Give it an address that the public cannot reach.
+ * when the client accepts gzip (`OBS-06`); with the query `per=thread`, each thread by itself. Give it an address that the public cannot reach.
  *
  * @param registry Default: the registry of the server it is added to.
  * @example
@@ -53,7 +53,8 @@ class MetricsConnections implements ConnectionHandler {
       response.writeHead(405, { Allow: "GET, HEAD", Connection: "close", "Content-Length": 0 }).end();
       return;
     }
-    const text = (await this.#registry?.exposition()) ?? "";
+    const perThread = new URL(request.url ?? "/", "http://metrics").searchParams.get("per") === "thread";
+    const text = (await this.#registry?.exposition({ perThread })) ?? "";
     const compressed = acceptsGzip(request.headers["accept-encoding"]);
     const body = compressed ? await compress(text, { level: 7 }) : Buffer.from(text);
     response.writeHead(200, {

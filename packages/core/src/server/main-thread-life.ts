@@ -4,8 +4,7 @@ import { loadConfiguration } from "../configuration/load-configuration.ts";
 import type { ServerConfiguration } from "../configuration/server-configuration.ts";
 import { CirqueError } from "../errors/cirque-error.ts";
 
-const reopenLogs = (): void => {}; // TEMP
-
+import { reopenLogs } from "../observability/log-destination.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { MetricsRegistry } from "../observability/metrics-registry.ts";
 import type { ServiceHandle } from "../services/service-handle.ts";
@@ -118,7 +117,8 @@ export class MainThreadLife {
   }
 
   reopenLogs(): void {
-    reopenLogs();
+    for (const error of reopenLogs())
+      this.#context.logger.error({ err: error }, "a log file could not be opened again");
     this.#run?.threads?.reopenLogs();
   }
 

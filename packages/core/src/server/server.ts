@@ -1,8 +1,7 @@
 import type { ServerConfiguration } from "../configuration/server-configuration.ts";
 import { CirqueError } from "../errors/cirque-error.ts";
 
-const reopenLogs = (): void => {}; // TEMP
-
+import { reopenLogs } from "../observability/log-destination.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { MetricsRegistry } from "../observability/metrics-registry.ts";
 import type { Service } from "../services/service.ts";
@@ -245,7 +244,7 @@ export class Server implements AsyncDisposable {
   }
 
   #createDataThreadRun(start: DataThreadStart): DataThreadRun {
-    (this.metrics as any).shareWith?.(start.metricsPort);
+    this.metrics.shareWith(start.metricsPort, String(start.index));
     const run: DataThreadRun = new DataThreadRun({
       start,
       configuration: this.#configuration,
@@ -253,7 +252,9 @@ export class Server implements AsyncDisposable {
       metrics: this.metrics,
       services: this.#startingServices(),
       enterPhase: (phase) => this.#enterPhase(phase),
-      reopenLogs: () => reopenLogs(),
+      reopenLogs: () => {
+        for (const error of reopenLogs()) this.logger.error({ err: error }, "a log file could not be opened again");
+      },
       prepareReload: async (configuration) => {
         const apply = await prepareReload(run.runner.local, this.#reloadListeners, configuration);
         return () => {

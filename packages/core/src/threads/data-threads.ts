@@ -189,7 +189,7 @@ export class DataThreads implements OtherThreads {
     // They end with the thread that has them: one that takes its place binds anew.
     this.#shares.delete(index);
     this.#threads.set(index, thread);
-    this.#metricsOfDead.set(index, (metrics as any).addThread?.(String(index), thread.metricsPort) ?? (() => {}));
+    this.#metricsOfDead.set(index, metrics.addThread(String(index), thread.metricsPort));
   }
 
   #onMessage(message: FromDataThread, thread: DataThread): void {
