@@ -28,6 +28,16 @@ export class ConnectionLimiter {
     }
   }
 
+  /** How many connections are open. */
+  get openCount(): number {
+    return this.#open;
+  }
+
+  /** How many clients are connected, where they are counted. */
+  get clientCount(): number {
+    return this.#clients.size;
+  }
+
   /** @throws ConnectionRefused when there are as many as there may be. */
   open(): void {
     if (this.#open >= this.#maxConnections) {
