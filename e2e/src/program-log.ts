@@ -26,6 +26,11 @@ export class Log {
     });
   }
 
+  /** The processes that have written to it. */
+  get pids(): ReadonlySet<number> {
+    return new Set(this.#records.flatMap(({ pid }) => (typeof pid === "number" ? [pid] : [])));
+  }
+
   /** How many records there are. */
   get length(): number {
     return this.#records.length;

@@ -66,6 +66,7 @@ export class Origin implements AsyncDisposable {
       response.once("close", () => this.#waiting.delete(response));
       return;
     }
+    response.setHeader("x-port", this.port);
     const hash = createHash("sha256");
     for await (const piece of request) hash.update(piece);
     response.end(request.method === "GET" ? "hello" : hash.digest("hex"));
