@@ -25,7 +25,7 @@ export class GuideProgram implements AsyncDisposable {
     settings: string,
     files: Readonly<Record<string, string>> = {},
   ): Promise<GuideProgram> {
-    const code = /^```ts\n(\/\/ gateway\.ts\n[^]*?)^```$/m.exec(await guidePage(page))?.[1];
+    const code = /^```ts\n(\/\/ gateway\.ts\n[\s\S]*?)^```$/m.exec(await guidePage(page))?.[1];
     if (code === undefined) throw new Error(`${page} has no gateway.ts`);
     // Inside this package, so that the program finds what it imports.
     const parent = join(import.meta.dirname, "../out-tsc");
