@@ -5,7 +5,7 @@ import type { Endpoint } from "../listeners/endpoint.ts";
 import type { Counter } from "../observability/metric.ts";
 import { withDefaults } from "../options/with-defaults.ts";
 import type { ConnectionHandler } from "../services/connection-handler.ts";
-import type { ServiceContext } from "../services/service.ts";
+import type { ServiceContext, ServicePlacement } from "../services/service.ts";
 import type { AcceptanceOptions, ConnectionLimits } from "./acceptance-options.ts";
 import type { AcceptancePlan } from "./acceptance-plan.ts";
 import { Arrival } from "./arrival.ts";
@@ -27,6 +27,8 @@ export interface AcceptanceOwner {
   readonly limiter: ConnectionLimiter | undefined;
   /** For listeners that have none of their own. */
   readonly connectionFilter: ConnectionFilter | undefined;
+  /** Where it runs. What shows or controls the server is reached when clients have all the descriptors they may have. */
+  readonly placement: ServicePlacement;
 }
 
 /**
@@ -39,7 +41,7 @@ export class Acceptance {
   readonly #context: ServiceContext;
   readonly #timeouts: typeof TIMEOUTS;
   readonly #limiters: readonly ConnectionLimiter[];
-  readonly #descriptors: DescriptorLimit | undefined = DescriptorLimit.ofProcess();
+  readonly #descriptors: DescriptorLimit | undefined;
   readonly #proxyHeaders: ProxyHeaderReceiver | undefined;
   readonly #filter: ConnectionFilter | undefined;
   readonly #preTls: PreTlsHook | undefined;
@@ -62,6 +64,7 @@ export class Acceptance {
     const { metrics } = context;
     const labels = { service: owner.name, listener: endpoint.address };
     const { proxyProtocol } = options;
+    this.#descriptors = owner.placement === "data" ? DescriptorLimit.ofProcess() : undefined;
     this.#endpoint = endpoint;
     this.#owner = owner;
     this.#context = context;

@@ -145,8 +145,8 @@ export class ListeningService<Handler extends ConnectionHandler = ConnectionHand
   }
 
   async #acceptance(listener: Listener, context: ServiceContext): Promise<Acceptance> {
-    const { name, handler } = this;
-    const owner = { name, handler, limiter: this.#limiter, connectionFilter: this.#connectionFilter };
+    const { name, handler, placement } = this;
+    const owner = { name, handler, placement, limiter: this.#limiter, connectionFilter: this.#connectionFilter };
     const plan = this.#plans.get(listener) as AcceptancePlan; // `#add` has put it there
     const acceptance = await Acceptance.start(owner, listener.endpoint, plan, context);
     this.#acceptances.push(acceptance);
