@@ -96,11 +96,11 @@ export class ConnectionLimiter<T> {
 
   /** Notes that idle connections are kept under the key of the peer. */
   kept(peer: Peer, has: (key: string) => boolean): void {
-    const keys = this.#addresses.get(peer.address)?.keys;
-    if (keys === undefined) return;
-    keys.add(peer.reuseKey);
+    const line = this.#addresses.get(peer.address);
+    if (line === undefined) return;
+    line.keys.add(peer.reuseKey);
     // Keys without connections: there are never more of the others than there are connections.
-    if (keys.size > peer.options.maxConnections) for (const key of keys) if (!has(key)) keys.delete(key);
+    if (line.keys.size > line.open) for (const key of line.keys) if (!has(key)) line.keys.delete(key);
   }
 
   /** A connection is closed, or could not be made: the first in line makes another. */

@@ -183,6 +183,20 @@ describe("maxConnections (POOL-12)", () => {
     expect(text).toMatch(/^cirque_upstream_connection_limit_failures_total 2$/m);
   });
 
+  it("gets back what a peer without it has used meanwhile", async () => {
+    await using test = await TestOrigin.start();
+    const { session, origin } = await test.connected(ONE);
+    await exchange(session, origin);
+    test.connector.release(session, test.peer(ONE));
+    const borrowed = await test.session();
+    expect(borrowed).toBe(session);
+    const { sessions } = waiting(test, ONE, ["waits"]);
+    await settled();
+    await exchange(session, origin);
+    test.connector.release(session, test.peer());
+    expect(await sessions[0]).toBe(session);
+  });
+
   it("has no say over peers without it", async () => {
     await using test = await TestOrigin.start();
     await test.connected(ONE);

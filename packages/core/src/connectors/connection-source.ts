@@ -106,17 +106,10 @@ export class ConnectionSource<T extends PooledConnection> {
       connection.close();
       return;
     }
-    const limited = peer.options.maxConnections !== Number.POSITIVE_INFINITY;
-    if (limited) {
-      if (this.#mayBeUsed(connection) && this.#limiter.offer(peer, connection)) return;
-      if (this.#limiter.hasWaiters(peer)) {
-        // Its end makes room for the first of them.
-        connection.close();
-        return;
-      }
-    }
+    const counting = this.#limiter.addresses > 0;
+    if (counting && this.#giveAway(peer, connection)) return;
     this.#pool.put(peer.reuseKey, connection, idleTimeoutMs);
-    if (limited) this.#limiter.kept(peer, (key) => this.#pool.has(key));
+    if (counting) this.#limiter.kept(peer, this.#isKept);
   }
 
   /**
@@ -161,9 +154,18 @@ export class ConnectionSource<T extends PooledConnection> {
     return this.#dns.holds(resolved.name, resolved.address);
   };
 
+  readonly #isKept = (key: string): boolean => this.#pool.has(key);
+
   readonly #makeRoom = (keys: ReadonlySet<string>): void => {
     for (const key of keys) if (this.#pool.evict(key)) return;
   };
+
+  /** Gives a connection to one who waits; or its room, when they need another kind. @returns whether anybody waited. */
+  #giveAway(peer: Peer, connection: T): boolean {
+    if (!this.#limiter.hasWaiters(peer)) return false;
+    if (!(this.#mayBeUsed(connection) && this.#limiter.offer(peer, connection))) connection.close();
+    return true;
+  }
 
   async #connect(peer: Peer, signal: AbortSignal | undefined): Promise<T> {
     return this.#make(await connect(peer, this.#connectOptions, signal), peer);

@@ -1,8 +1,8 @@
 import { isIP, type Socket } from "node:net";
 import { CirqueError, isCirqueError } from "../errors/cirque-error.ts";
 import type { Cancellation } from "./cancellation.ts";
+import { ConnectAttempt, type SourceAddresses } from "./connect-attempt.ts";
 import type { ResolvedAddress } from "./dns/resolver.ts";
-import { ConnectAttempt, type SourceAddresses } from "./open-socket.ts";
 import type { Peer } from "./peer.ts";
 
 /** Settings of `dial`. */

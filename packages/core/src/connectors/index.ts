@@ -1,4 +1,5 @@
 export { type ConnectOptions, connect } from "./connect.ts";
+export type { SourceAddresses } from "./connect-attempt.ts";
 export { type ConnectFacts, type ConnectTiming, connectFactsOf } from "./connect-facts.ts";
 export {
   ConnectionPool,
@@ -14,7 +15,6 @@ export { HttpConnector, type HttpConnectorOptions } from "./http-connector.ts";
 export { HttpPeer } from "./http-peer.ts";
 export { keylogWriter } from "./keylog.ts";
 export type { NextHop } from "./next-hop.ts";
-export type { SourceAddresses } from "./open-socket.ts";
 export { Peer } from "./peer.ts";
 export {
   type ConnectionTracer,
