@@ -50,7 +50,9 @@ test("clients that come over TLS keep their connection, and send and get large b
 
 test("WebSockets pass over TLS", async () => {
   await using proxy = await ServedProxy.start((service) => service.addTls("127.0.0.1:0", { cert, key }));
-  const socket = new WebSocket(`wss://127.0.0.1:${proxy.port}`, { ca: cert, servername: "backend.test" });
+  const socket = new WebSocket(`wss://127.0.0.1:${proxy.port}`, {
+    agent: new Agent({ ca: cert, servername: "backend.test" }),
+  });
   await once(socket, "open");
   socket.send("hello");
   expect(String((await once(socket, "message"))[0])).toBe("hello");
