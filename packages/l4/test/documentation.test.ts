@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,6 +9,7 @@ import { TcpProxyMetrics } from "../src/tcp/tcp-proxy-metrics.ts";
 import { UdpProxyMetrics } from "../src/udp/udp-proxy-metrics.ts";
 import { certificate, privateKey } from "./harness/backend-test-certificate.ts";
 import { EndPoint, Upstream } from "./harness/end-point.ts";
+import { Program } from "./harness/program.ts";
 import { UdpEndPoint } from "./harness/udp-end-point.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -102,9 +102,9 @@ describe("the examples run", () => {
     const example = await readFile(join(root, "examples/sni-router.ts"), "utf8");
     expect(code).toBe(example);
     await using shop = await tlsUpstream("the shop");
-    await using program = await Program.start(example, { SHOP: shop.address, LISTEN: "127.0.0.1:0" });
+    await using program = await started(example, { SHOP: shop.address, LISTEN: "127.0.0.1:0" });
     expect(await greeting(program.port, "shop.example")).toBe("the shop");
-    await program.until(/ shop\.example \d+ \d+ /);
+    await program.until((output) => / shop\.example \d+ \d+ /.exec(output));
   });
 
   it("a balancer of databases", async () => {
@@ -114,7 +114,7 @@ describe("the examples run", () => {
       .replace("10.0.0.1:5432", one.address)
       .replace("10.0.0.2:5432", two.address)
       .replace("0.0.0.0:5432", "127.0.0.1:0");
-    await using program = await Program.start(code);
+    await using program = await started(code);
     const said = [];
     for (let count = 0; count < 4; count++) {
       using client = await EndPoint.connect(program.port);
@@ -130,7 +130,7 @@ describe("the examples run", () => {
       .replace("10.0.0.3:443", shop.address)
       .replace("10.0.0.4:443", mail.address)
       .replace("0.0.0.0:443", "127.0.0.1:0");
-    await using program = await Program.start(code);
+    await using program = await started(code);
     expect(await greeting(program.port, "mail.example")).toBe("the mail");
     expect(await greeting(program.port, "shop.example")).toBe("the shop");
   });
@@ -142,7 +142,7 @@ describe("the examples run", () => {
       .replace("10.0.0.5:53", one.address)
       .replace("10.0.0.6:53", two.address)
       .replace("127.0.0.1:53", "127.0.0.1:0");
-    await using program = await Program.start(code);
+    await using program = await started(code);
     await using client = await UdpEndPoint.bind();
     const answers = [];
     for (let count = 0; count < 2; count++) {
@@ -153,51 +153,12 @@ describe("the examples run", () => {
   });
 });
 
-/** A program that is given to Node on its standard input, and listens at one address. */
-class Program implements AsyncDisposable {
-  readonly #child: ReturnType<typeof spawn>;
-  #output = "";
-  #onOutput: (() => void) | undefined;
-  port = 0;
-
-  private constructor(code: string, environment: Readonly<Record<string, string>>) {
-    this.#child = spawn(process.execPath, ["--conditions=@cirque/source", "--input-type=module-typescript", "-"], {
-      cwd: root,
-      env: { ...process.env, ...environment },
-      stdio: ["pipe", "pipe", "pipe"],
-    });
-    for (const stream of [this.#child.stdout, this.#child.stderr]) {
-      stream?.setEncoding("utf8").on("data", (text: string) => {
-        this.#output += text;
-        this.#onOutput?.();
-      });
-    }
-    this.#child.once("close", () => this.#onOutput?.());
-    this.#child.stdin?.end(code);
-  }
-
-  static async start(code: string, environment: Readonly<Record<string, string>> = {}): Promise<Program> {
-    const program = new Program(code, environment);
-    program.port = Number((await program.until(/"address":"127\.0\.0\.1:(\d+)","msg":"listening"/))[1]);
-    return program;
-  }
-
-  async until(pattern: RegExp): Promise<RegExpExecArray> {
-    for (;;) {
-      const found = pattern.exec(this.#output);
-      if (found !== null) return found;
-      if (this.#child.exitCode !== null) throw new Error(`ended: ${this.#output}`);
-      await new Promise<void>((resolve) => {
-        this.#onOutput = resolve;
-      });
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    const closed = once(this.#child, "close");
-    this.#child.kill("SIGKILL");
-    await closed;
-  }
+/** A program of a page, run from the package, and the port that it listens at. */
+async function started(code: string, env: Readonly<Record<string, string>> = {}): Promise<Program & { port: number }> {
+  const program = new Program(["--input-type=module-typescript", "-"], { cwd: root, env, code });
+  const listening = /"address":"127\.0\.0\.1:(\d+)","msg":"listening"/;
+  const [, port] = await program.until((output) => listening.exec(output));
+  return Object.assign(program, { port: Number(port) });
 }
 
 /** The block of code in the guide that is a whole program and contains `text`. */
