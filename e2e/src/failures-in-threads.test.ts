@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { CounterWatch } from "./gateway/counter-watch.ts";
 import { GatewayProcess } from "./gateway/gateway-process.ts";
 import { downloadBytes, Origin } from "./gateway/origin.ts";
@@ -36,10 +36,12 @@ describe("A gateway with 2 threads under load", { timeout: 60_000 }, () => {
     expect(onSecond.failed).toEqual([]);
     expect(onFirst.failed).toHaveLength(failedBefore);
 
+    // A request is counted when it is over, which is a moment after its client has the answer.
+    const succeeded = onFirst.succeeded + onSecond.succeeded;
+    await vi.waitUntil(async () => (await servedRequests(gateway)) >= succeeded);
     await counters.stop();
     expect(counters.fallen).toEqual([]);
-    const totals = await gateway.counters();
-    expect(totals.get("cirque_data_thread_restarts_total")).toBe(1);
+    expect((await gateway.counters()).get("cirque_data_thread_restarts_total")).toBe(1);
   });
 
   it("fails only the request whose callback throws, rejects or never settles", async () => {
@@ -98,6 +100,14 @@ class Scene implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.#stack.disposeAsync();
   }
+}
+
+/** How many requests were answered well, by all threads, those that died included. */
+async function servedRequests(gateway: GatewayProcess): Promise<number> {
+  const served = Array.from(await gateway.counters()).filter(([series]) =>
+    /^cirque_requests_total\{.*"2xx"/.test(series),
+  );
+  return served.reduce((sum, [, value]) => sum + value, 0);
 }
 
 function dealOut([download, ...others]: readonly ThreadClient[]): ClientsOfThread {

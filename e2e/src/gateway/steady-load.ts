@@ -12,12 +12,17 @@ export class SteadyLoad implements AsyncDisposable {
     this.#running = Promise.all(clients.map((client) => this.#run(client)));
   }
 
+  /** How many requests were answered well. */
+  get succeeded(): number {
+    return this.#done - this.#failed.length;
+  }
+
   /** What failed, and why. */
   get failed(): readonly string[] {
     return this.#failed;
   }
 
-  /** Resolves when so many more requests are answered, well or not. */
+  /** Resolves when so many more requests are over, well or not. */
   async more(requests: number): Promise<void> {
     const target = this.#done + requests;
     while (this.#done < target) await new Promise<void>((resolve) => this.#progress.add(resolve));
