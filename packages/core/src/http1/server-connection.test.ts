@@ -119,7 +119,7 @@ describe("requests on one HTTP/1.1 connection", () => {
 });
 
 describe("an HTTP/1.1 connection that drains", () => {
-  it("closes at once when it is idle", async () => {
+  it("closes soon when it is idle", async () => {
     await using server = await TestServer.start(answerTarget);
     const fresh = await server.client();
     const used = await server.client();
@@ -131,6 +131,19 @@ describe("an HTTP/1.1 connection that drains", () => {
     expect(await fresh.whenClosed()).toEqual({ text: "", reset: false });
     expect((await used.whenClosed()).reset).toBe(false);
     await server.closed.count(2);
+    expect(server.refusals.items).toEqual([]);
+  });
+
+  it("answers what was on its way when the drain began, and says that it closes", async () => {
+    await using server = await TestServer.start(answerTarget);
+    const fresh = await server.client();
+    const used = await server.client();
+    await used.send(get("/x")).until("/x");
+    for (const connection of server.connections) connection.drain();
+    fresh.send(get("/first"));
+    used.send(get("/second"));
+    expect((await fresh.whenClosed()).text).toMatch(/\r\nConnection: close\r\n[\s\S]*\/first$/);
+    expect((await used.whenClosed()).text).toMatch(/\r\nConnection: close\r\n[\s\S]*\/second$/);
     expect(server.refusals.items).toEqual([]);
   });
 

@@ -96,11 +96,14 @@ export class Http1ServerConnection implements ConnectionListener {
     return this.#clientEnded;
   }
 
-  /** No request after the one under way; an idle connection closes at once. */
+  /**
+   * No request after the one under way. An idle connection has a moment for a request that is on its way: closed at once, it
+   * would be lost, and what a client sends first, or may not be sent twice, a client does not send again (P6).
+   */
   drain(): void {
     this.#draining = true;
     if (this.#session !== undefined) this.#session.keepAlive = false;
-    else if (!this.parser.started) this.closeGracefully();
+    else if (!this.parser.started) this.#readDeadline.set(this.#requests === 0 ? DRAIN_FIRST_MS : DRAIN_IDLE_MS);
   }
 
   /** Closes at once, whatever is under way. */
@@ -295,6 +298,10 @@ function readNext(connection: Http1ServerConnection): void {
 }
 
 const LONGEST_IDLE_MS = 600_000;
+
+/** How long a connection that drains waits for its first request, and for a further one. */
+const DRAIN_FIRST_MS = 500;
+const DRAIN_IDLE_MS = 100;
 
 /** The client's own idle time-out and a margin, if it says one that is longer than ours. */
 function idleTimeoutOf(request: RequestHead, ownMs: number): number {
