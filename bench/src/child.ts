@@ -64,6 +64,13 @@ export class Child implements AsyncDisposable {
     return this.#errorText.trim();
   }
 
+  /** {@link errorText} since the last call. */
+  takeErrorText(): string {
+    const text = this.errorText;
+    this.#errorText = "";
+    return text;
+  }
+
   /** Whether the program has ended. */
   get ended(): boolean {
     return this.#process.exitCode !== null || this.#process.signalCode !== null;

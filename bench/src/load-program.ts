@@ -49,9 +49,9 @@ export class LoadProgram implements AsyncDisposable {
     this.#child.send(message);
   }
 
-  /** What the program printed to its standard error, the end of it. */
-  get errorText(): string {
-    return this.#child.errorText;
+  /** What the program printed to its standard error since the last call, the end of it. */
+  takeErrorText(): string {
+    return this.#child.takeErrorText();
   }
 
   /** Ends the program. */

@@ -181,7 +181,7 @@ function openSocket(): Socket {
 
 function fail(kind: string, error: unknown): void {
   counts.failed += 1;
-  console.error(`${kind}: ${error instanceof Error ? error.message : String(error)}`);
+  console.error(`${new Date().toISOString()} ${kind}: ${error instanceof Error ? error.message : String(error)}`);
 }
 
 function get(bytes: number): Request {

@@ -1,7 +1,7 @@
 import { UsageError } from "../arguments.ts";
 import { formatBytes } from "../table.ts";
 import type { Round } from "./round.ts";
-import { runSoak } from "./soak.ts";
+import { runSoak, type SoakOutcome } from "./soak.ts";
 import { parseSoakArguments, soakHelp } from "./soak-arguments.ts";
 import { formatFinding, judge } from "./verdict.ts";
 
@@ -29,10 +29,15 @@ async function run(rounds: number, threads: number): Promise<number> {
   const interrupt = (): void => interruption.abort(new Error("interrupted"));
   process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
   const onRound = (round: Round): void => console.error(`${round.number}/${rounds} ${describe(round)}`);
-  const outcome = await runSoak({ rounds, threads, signal: interruption.signal, onRound });
+  let outcome: SoakOutcome;
+  try {
+    outcome = await runSoak({ rounds, threads, signal: interruption.signal, onRound });
+  } catch (error) {
+    interruption.signal.throwIfAborted();
+    throw error;
+  }
   const findings = judge(outcome);
   console.log(findings.map(formatFinding).join("\n"));
-  if (outcome.failures !== "") console.log(`\nThe failures, the last of them last:\n${outcome.failures}`);
   return findings.some(({ good }) => good === false) ? 1 : 0;
 }
 
@@ -42,5 +47,6 @@ function describe(round: Round): string {
     `${formatBytes(round.rssBytes)}, ${round.descriptors} descriptors and ${round.pooled} kept connections`,
     ...(round.upgraded ? [`upgraded to process ${round.pid}`] : []),
     ...(round.killed ? [`thread killed with ${round.failedByKill} requests`] : []),
+    ...(round.failures === "" ? [] : [`\n${round.failures}`]),
   ].join("; ");
 }

@@ -9,6 +9,8 @@ export interface Round {
   readonly resent: number;
   /** Requests that failed around the kill of a thread. */
   readonly failedByKill: number;
+  /** What the clients said of the failures, the end of it. */
+  readonly failures: string;
   readonly killed: boolean;
   readonly upgraded: boolean;
   /** Memory of the process once the load had paused. */

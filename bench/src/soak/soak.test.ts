@@ -76,6 +76,7 @@ describe("judge", () => {
     failed: 0,
     resent: 1,
     failedByKill: 0,
+    failures: "",
     killed: false,
     upgraded: false,
     rssBytes: 100 * 1024 ** 2,
@@ -88,7 +89,6 @@ describe("judge", () => {
     delayP50Ms: 0.1,
     delayP99Ms: 5,
     delayMaxMs: 300,
-    failures: "",
   };
   const marks = (changed: Partial<SoakOutcome>): string =>
     judge({ ...outcome, ...changed })

@@ -31,8 +31,6 @@ export interface SoakOutcome {
   readonly delayP50Ms: number;
   readonly delayP99Ms: number;
   readonly delayMaxMs: number;
-  /** What the load said of failed requests, the end of it. */
-  readonly failures: string;
 }
 
 /** About how long a round takes. */
@@ -114,7 +112,6 @@ class Soak {
       delayP50Ms: this.#delays.quantile(0.5),
       delayP99Ms: this.#delays.quantile(0.99),
       delayMaxMs: this.#delays.quantile(1),
-      failures: this.#load.errorText,
     };
   }
 
@@ -148,6 +145,7 @@ class Soak {
       failed: counts.failed,
       resent: counts.resent,
       failedByKill,
+      failures: this.#load.takeErrorText(),
       killed: plan.kill !== undefined,
       upgraded: plan.upgrade,
       rssBytes: readOwnRssBytes(this.#server.pid),
