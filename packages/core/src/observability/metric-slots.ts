@@ -1,41 +1,25 @@
-/** A place in shared memory for the numbers of one series. */
-export interface SlotRange {
-  readonly numbers: Float64Array;
-  /** Where they begin. */
-  readonly first: number;
-  /** Which of the chunks `numbers` is. */
-  readonly chunk: number;
-}
+import type { SlotRange } from "./slot-metrics.ts";
 
-const chunkLength = 1_024;
+/** How many slots a chunk has: 8 KiB. */
+const chunkSlots = 1024;
 
 /**
- * Numbers in memory that other threads can read, in chunks that never move. Only the thread that they belong to writes,
- * so an addition is all it takes; who reads sees each number as it was a moment ago.
+ * The memory of one thread's metrics: slots for numbers, in chunks that other threads can be given. It grows, and slots
+ * never move, so that a handle can keep its place.
  */
 export class MetricSlots {
-  readonly #chunks: SharedArrayBuffer[] = [];
-  #current: Float64Array = new Float64Array(0);
+  #chunk: Float64Array = new Float64Array(0);
   #used = 0;
-  /** Told of each chunk. */
-  onChunk: ((chunk: SharedArrayBuffer, index: number) => void) | undefined;
 
-  get chunks(): readonly SharedArrayBuffer[] {
-    return this.#chunks;
-  }
-
-  allocate(length: number): SlotRange {
-    if (this.#used + length > this.#current.length) this.#addChunk(Math.max(chunkLength, length));
+  /** A new range of `count` slots, each 0. */
+  take(count: number): SlotRange {
+    if (this.#used + count > this.#chunk.length) {
+      const length = Math.max(chunkSlots, count);
+      this.#chunk = new Float64Array(new SharedArrayBuffer(length * Float64Array.BYTES_PER_ELEMENT));
+      this.#used = 0;
+    }
     const first = this.#used;
-    this.#used += length;
-    return { numbers: this.#current, first, chunk: this.#chunks.length - 1 };
-  }
-
-  #addChunk(length: number): void {
-    const chunk = new SharedArrayBuffer(length * Float64Array.BYTES_PER_ELEMENT);
-    this.#current = new Float64Array(chunk);
-    this.#used = 0;
-    this.#chunks.push(chunk);
-    this.onChunk?.(chunk, this.#chunks.length - 1);
+    this.#used += count;
+    return { slots: this.#chunk, first };
   }
 }

@@ -58,6 +58,21 @@ describe("metricsService", () => {
     expect(String(compressed ? gunzipSync(body) : body)).toContain("a_total 1\n");
   });
 
+  it("shows each thread by itself when it is asked to", async () => {
+    const context = testContext();
+    context.metrics.counter("a_total", "A", { b: "c" }).inc(7);
+    const address = await start(metricsService(), context);
+    const response = await fetch(`http://${address}/metrics?per=thread`);
+    expect(parsePrometheus(await response.text()).get('a_total{b="c",thread="main"}')).toBe(7);
+  });
+
+  it.each(["GET", "HEAD"])("refuses to show anything else by itself (%s)", async (method) => {
+    const address = await start(metricsService());
+    const response = await fetch(`http://${address}/metrics?per=service`, { method });
+    expect(response.status).toBe(400);
+    expect(await response.text()).toBe(method === "GET" ? "The parameter per can only be thread\n" : "");
+  });
+
   it("answers HEAD without a body", async () => {
     const address = await start(metricsService());
     const response = await fetch(`http://${address}`, { method: "HEAD" });

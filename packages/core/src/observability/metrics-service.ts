@@ -9,7 +9,8 @@ import type { MetricsRegistry } from "./metrics-registry.ts";
 
 /**
  * A service named `metrics` that answers GET and HEAD, on any path, with the metrics in Prometheus text, compressed
- * when the client accepts gzip (`OBS-06`); with the query `per=thread`, each thread by itself. Give it an address that the public cannot reach.
+ * when the client accepts gzip (`OBS-06`). They are the sums of all threads, or, with `?per=thread`, those of each. Give
+ * it an address that the public cannot reach.
  *
  * @param registry Default: the registry of the server it is added to.
  * @example
@@ -53,8 +54,14 @@ class MetricsConnections implements ConnectionHandler {
       response.writeHead(405, { Allow: "GET, HEAD", Connection: "close", "Content-Length": 0 }).end();
       return;
     }
-    const perThread = new URL(request.url ?? "/", "http://metrics").searchParams.get("per") === "thread";
-    const text = (await this.#registry?.exposition({ perThread })) ?? "";
+    const per = queryOf(request).get("per");
+    if (per !== null && per !== "thread") {
+      const explanation = "The parameter per can only be thread\n";
+      response.writeHead(400, { "Content-Type": "text/plain; charset=utf-8", "Content-Length": explanation.length });
+      response.end(request.method === "HEAD" ? undefined : explanation);
+      return;
+    }
+    const text = (await this.#registry?.exposition({ perThread: per === "thread" })) ?? "";
     const compressed = acceptsGzip(request.headers["accept-encoding"]);
     const body = compressed ? await compress(text, { level: 7 }) : Buffer.from(text);
     response.writeHead(200, {
@@ -69,6 +76,11 @@ class MetricsConnections implements ConnectionHandler {
 }
 
 const compress = promisify(gzip);
+
+function queryOf({ url = "" }: IncomingMessage): URLSearchParams {
+  const start = url.indexOf("?");
+  return new URLSearchParams(start < 0 ? "" : url.slice(start));
+}
 
 /** Whether gzip is among the codings with a weight above zero (RFC 9110, section 12.5.3). */
 function acceptsGzip(acceptEncoding: string | readonly string[] | undefined): boolean {

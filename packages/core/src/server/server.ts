@@ -244,7 +244,7 @@ export class Server implements AsyncDisposable {
   }
 
   #createDataThreadRun(start: DataThreadStart): DataThreadRun {
-    this.metrics.shareWith(start.metricsPort, String(start.index));
+    this.metrics.shareWith(start.metricsPort);
     const run: DataThreadRun = new DataThreadRun({
       start,
       configuration: this.#configuration,

@@ -189,7 +189,7 @@ export class DataThreads implements OtherThreads {
     // They end with the thread that has them: one that takes its place binds anew.
     this.#shares.delete(index);
     this.#threads.set(index, thread);
-    this.#metricsOfDead.set(index, metrics.addThread(String(index), thread.metricsPort));
+    this.#metricsOfDead.set(index, metrics.addThread(String(index), thread.metricsPort, this.#context.logger));
   }
 
   #onMessage(message: FromDataThread, thread: DataThread): void {
@@ -273,6 +273,7 @@ export class DataThreads implements OtherThreads {
       return;
     }
     metrics.counter("cirque_data_thread_restarts_total", "Data threads that died and were replaced").inc();
+    metrics.threadRestarted(String(index));
     const delay = this.#restarts.get(index) ?? new RestartDelay();
     this.#restarts.set(index, delay);
     const delayMs = delay.schedule(performance.now() - thread.startedAt, () => this.#spawn(index));
