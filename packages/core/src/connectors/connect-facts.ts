@@ -2,11 +2,11 @@ import type { ResponseHead } from "@cirque/http";
 
 /** How long each step of connecting took, in milliseconds; undefined for a step that there was none (V9-18). */
 export interface ConnectTiming {
-  /** Finding the addresses of a name. */
+  /** Finding the addresses of a name: that of the next hop, if there is one. */
   readonly dnsMs: number | undefined;
-  /** The TCP connection, or that to a Unix socket, or whatever a function of the user's own did. */
+  /** The TCP connection to the peer or its next hop, or that to a Unix socket, or whatever a function of the user's own did. */
   readonly transportMs: number;
-  /** The tunnel through the next hop, what it took to reach the hop included. */
+  /** The tunnel through the next hop, TLS with the hop included. */
   readonly nextHopMs: number | undefined;
   /** The TLS handshake. */
   readonly tlsMs: number | undefined;

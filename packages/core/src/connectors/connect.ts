@@ -43,11 +43,7 @@ export async function connectSince(
   options: ConnectOptions,
   signal: AbortSignal | undefined,
 ): Promise<net.Socket> {
-  const made = await established(peer, options, { signal, startedAt, endsAt: Infinity, wrapped: false });
-  const facts = factsOf(peer, made);
-  rememberFacts(made.socket, facts);
-  if (peer.options.tracer !== undefined) traceConnection(made.socket, peer.options.tracer, facts);
-  return made.socket;
+  return (await established(peer, options, { signal, startedAt, endsAt: Infinity, wrapped: false })).socket;
 }
 
 /** What holds for one connection, the hops on the way included. */
@@ -67,6 +63,7 @@ interface Established {
   resolvedName: string | undefined;
   readonly timing: Writable<ConnectTiming>;
   nextHop?: NonNullable<ConnectFacts["nextHop"]>;
+  tls?: ConnectFacts["tls"];
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
@@ -90,8 +87,12 @@ async function established(peer: Peer, options: ConnectOptions, outer: Circumsta
       secureSocket(made.socket, peer, options, cancellation),
     );
     made.timing.tlsMs = performance.now() - startedAt;
+    made.tls = tlsFacts(peer, made.socket as TLSSocket);
   }
   made.timing.totalMs = performance.now() - how.startedAt;
+  const facts = factsOf(peer, made);
+  rememberFacts(made.socket, facts);
+  if (peer.options.tracer !== undefined) traceConnection(made.socket, peer.options.tracer, facts);
   return made;
 }
 
@@ -160,6 +161,8 @@ async function throughNextHop(
   const { timing } = hop;
   timing.nextHopMs = (timing.nextHopMs ?? 0) + (timing.tlsMs ?? 0) + performance.now() - startedAt;
   timing.tlsMs = undefined;
+  // That was agreed on with the hop.
+  hop.tls = undefined;
   hop.nextHop = response;
   return hop;
 }
@@ -209,7 +212,7 @@ function givenUp(peer: Peer, reason: unknown): CirqueError {
   return CirqueError.internal("ConnectError", `connecting to ${peer} was given up`, { cause: reason });
 }
 
-function factsOf(peer: Peer, { socket, resolvedName, timing, nextHop }: Established): ConnectFacts {
+function factsOf(peer: Peer, { socket, resolvedName, timing, nextHop, tls }: Established): ConnectFacts {
   const { remoteAddress, remotePort, localAddress, localPort } = socket;
   return {
     peer: peer.address,
@@ -218,9 +221,9 @@ function factsOf(peer: Peer, { socket, resolvedName, timing, nextHop }: Establis
     localAddress,
     localPort,
     resolvedName,
-    timing,
+    timing: { ...timing },
     nextHop,
-    tls: peer.options.tls ? tlsFacts(peer, socket as TLSSocket) : undefined,
+    tls,
   };
 }
 

@@ -5,7 +5,7 @@ import { createServer as createTlsServer } from "node:https";
 import { type AddressInfo, connect as netConnect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 import { FakeClock } from "../../test/wire/fake-clock.ts";
 import { type RawPeer, settled } from "../../test/wire/raw-peer.ts";
 import { SilentListener } from "../../test/wire/silent-listener.ts";
@@ -20,6 +20,7 @@ import { HttpConnector } from "./http-connector.ts";
 import { HttpPeer } from "./http-peer.ts";
 import type { NextHop } from "./next-hop.ts";
 import { Peer } from "./peer.ts";
+import type { PeerOptions } from "./peer-options.ts";
 
 let authority: TestAuthority;
 let forOrigin: PemPair;
@@ -109,6 +110,30 @@ describe("HTTP CONNECT (PEER-03, CONN-04)", () => {
       code: "InvalidCert",
       message: expect.stringContaining(proxy.address),
     });
+  });
+
+  it("has the hooks of the proxy's peer called for the connection with the proxy", async () => {
+    await using origin = await tlsOrigin(forOrigin);
+    await using proxy = await forwardProxy({ tls: forProxy });
+    const told: string[] = [];
+    const hooks = (name: string): PeerOptions => ({
+      tracer: {
+        onConnected: ({ peer, tls }) => told.push(`${name} connected to ${peer}: ${tls?.userData}`),
+        onDisconnected: () => told.push(`${name} disconnected`),
+      },
+      onTlsHandshake: (socket) => socket.getPeerCertificate().subjectaltname,
+      ca: authority.cert,
+    });
+    const hop = new Peer(proxy.address, { sni: "proxy.example", ...hooks("proxy") });
+    const peer = new HttpPeer(origin.address, { sni: "origin.example", nextHop: through(hop), ...hooks("origin") });
+    const socket = await connect(peer);
+    socket.destroy();
+    await vi.waitFor(() => expect(told).toHaveLength(4));
+    expect(told.slice(0, 2)).toEqual([
+      `proxy connected to ${proxy.address}: DNS:proxy.example`,
+      `origin connected to ${origin.address}: DNS:origin.example`,
+    ]);
+    expect(told.slice(2).toSorted()).toEqual(["origin disconnected", "proxy disconnected"]);
   });
 
   it("is spoken over a Unix socket, and through another proxy", async () => {

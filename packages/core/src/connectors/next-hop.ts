@@ -13,7 +13,7 @@ export interface NextHop {
   readonly protocol: "connect" | "socks5";
   /**
    * The proxy: an address, that of a Unix socket included, or a peer with options of its own: TLS with the proxy, a source
-   * address, even a next hop.
+   * address, even a next hop. Nothing is kept or counted for it: what its options say of that has no effect.
    */
   readonly peer: Peer | string;
   /** For proxies that ask for it: `Proxy-Authorization: Basic` (RFC 7617), or RFC 1929 with SOCKS5. */
