@@ -26,12 +26,12 @@ export interface AcceptanceOptions extends ConnectionLimits {
   readonly tls?: TlsSettings | TlsAcceptor | undefined;
 }
 
-/** How many connections there may be at once, in each thread. Further ones are closed at once and counted (`LST-33`). */
+/** How many connections there may be at once. Further ones are closed at once and counted (`LST-33`). */
 export interface ConnectionLimits {
-  /** All together. Default: no limit but that of the system's file descriptors. */
+  /** All together, in all threads. Default: no limit but that of the system's file descriptors. */
   readonly maxConnections?: number | undefined;
   /**
-   * Of one client: of one IPv4 address, or one network of IPv6. Behind a proxy that is the address in the PROXY header.
+   * Of one client, in each thread: of one IPv4 address, or one network of IPv6. Behind a proxy that is the address in the PROXY header.
    * Connections to Unix sockets have no client. Default: no limit.
    */
   readonly maxConnectionsPerClient?: number | undefined;

@@ -1,5 +1,5 @@
 import type { AcceptanceOptions } from "./acceptance-options.ts";
-import { ConnectionLimiter } from "./connection-limiter.ts";
+import { assertLimits } from "./connection-limiter.ts";
 import { ProxyHeaderReceiver } from "./receive-proxy-header.ts";
 import { type PreparedTls, prepareTls } from "./tls/server-options.ts";
 import { isTlsAcceptor, type TlsAcceptor } from "./tls/tls-acceptor.ts";
@@ -17,7 +17,7 @@ export interface AcceptancePlan {
  */
 export function planAcceptance(options: AcceptanceOptions): AcceptancePlan {
   const { proxyProtocol, tls } = options;
-  new ConnectionLimiter("the listener", options);
+  assertLimits(options);
   if (proxyProtocol !== undefined) new ProxyHeaderReceiver(proxyProtocol);
   return { options, tls: tls === undefined || isTlsAcceptor(tls) ? tls : prepareTls(tls) };
 }

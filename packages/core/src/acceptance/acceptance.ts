@@ -6,13 +6,14 @@ import type { Counter } from "../observability/metric.ts";
 import { withDefaults } from "../options/with-defaults.ts";
 import type { ConnectionHandler } from "../services/connection-handler.ts";
 import type { ServiceContext, ServicePlacement } from "../services/service.ts";
-import type { AcceptanceOptions, ConnectionLimits } from "./acceptance-options.ts";
+import type { AcceptanceOptions } from "./acceptance-options.ts";
 import type { AcceptancePlan } from "./acceptance-plan.ts";
 import { Arrival } from "./arrival.ts";
 import { applyFilter, type ConnectionFilter } from "./connection-filter.ts";
-import { ConnectionLimiter, ConnectionPlace } from "./connection-limiter.ts";
+import { ConnectionLimiter, ConnectionPlace, isLimited } from "./connection-limiter.ts";
 import { ConnectionRefused } from "./connection-refused.ts";
 import { DescriptorLimit } from "./descriptor-limit.ts";
+import { openCount } from "./open-count.ts";
 import { applyPreTls, type PreTlsHook } from "./pre-tls.ts";
 import { ProxyHeaderReceiver } from "./receive-proxy-header.ts";
 import { RefusalLog } from "./refusal-log.ts";
@@ -69,7 +70,8 @@ export class Acceptance {
     this.#owner = owner;
     this.#context = context;
     this.#timeouts = timeoutsOf(options);
-    const limiter = isLimited(options) ? new ConnectionLimiter("the listener", options) : undefined;
+    const count = openCount(`${owner.name} ${endpoint.address}`, context.thread);
+    const limiter = isLimited(options) ? new ConnectionLimiter("the listener", options, count) : undefined;
     this.#limiters = [limiter, owner.limiter].filter((each) => each !== undefined);
     this.#proxyHeaders = proxyProtocol && new ProxyHeaderReceiver(proxyProtocol);
     this.#filter = options.connectionFilter ?? owner.connectionFilter;
@@ -189,11 +191,6 @@ export class Acceptance {
     socket.destroy();
     this.#context.logger.error({ err: error, listener: this.#endpoint.address }, "the connection handler failed");
   }
-}
-
-/** Whether there is anything to count. */
-function isLimited({ maxConnections, maxConnectionsPerClient }: ConnectionLimits): boolean {
-  return maxConnections !== undefined || maxConnectionsPerClient !== undefined;
 }
 
 /** How long a server that stops waits for handshakes under way. */

@@ -3,6 +3,7 @@ import { CirqueError } from "../errors/cirque-error.ts";
 import type { ConnectionLimits } from "./acceptance-options.ts";
 import { clientKey } from "./client-key.ts";
 import { ConnectionRefused } from "./connection-refused.ts";
+import { type OpenCount, openCount } from "./open-count.ts";
 
 /** Counts open connections, all together and of each client, against limits (`LST-33`). */
 export class ConnectionLimiter {
@@ -12,14 +13,16 @@ export class ConnectionLimiter {
   readonly #prefixLength: number;
   /** Only clients that are connected are in it. */
   readonly #clients = new Map<string, number>();
-  #open = 0;
+  readonly #open: OpenCount;
 
   /**
    * @param of Whose limits these are, for messages: `the listener`, `the service`.
+   * @param open Counts them in all threads; the clients are counted in this one.
    * @throws CirqueError `InvalidArgument` for a limit that is no whole number, 1 or more.
    */
-  constructor(of: string, limits: ConnectionLimits) {
+  constructor(of: string, limits: ConnectionLimits, open: OpenCount) {
     this.#of = of;
+    this.#open = open;
     this.#maxConnections = limit("maxConnections", limits.maxConnections);
     this.#maxPerClient = limit("maxConnectionsPerClient", limits.maxConnectionsPerClient);
     this.#prefixLength = limits.clientPrefixLength ?? 64;
@@ -30,7 +33,7 @@ export class ConnectionLimiter {
 
   /** How many connections are open. */
   get openCount(): number {
-    return this.#open;
+    return this.#open.total;
   }
 
   /** How many clients are connected, where they are counted. */
@@ -40,14 +43,15 @@ export class ConnectionLimiter {
 
   /** @throws ConnectionRefused when there are as many as there may be. */
   open(): void {
-    if (this.#open >= this.#maxConnections) {
-      throw new ConnectionRefused("max-connections", `${this.#of} has ${this.#open} connections, as many as it may`);
-    }
-    this.#open++;
+    if (this.#open.add(this.#maxConnections)) return;
+    throw new ConnectionRefused(
+      "max-connections",
+      `${this.#of} has ${this.#maxConnections} connections, as many as it may`,
+    );
   }
 
   close(): void {
-    this.#open--;
+    this.#open.remove();
   }
 
   /**
@@ -73,6 +77,16 @@ export class ConnectionLimiter {
     if (open > 0) this.#clients.set(key, open);
     else this.#clients.delete(key);
   }
+}
+
+/** @throws CirqueError `InvalidArgument` like the constructor of {@link ConnectionLimiter}. */
+export function assertLimits(limits: ConnectionLimits): void {
+  new ConnectionLimiter("", limits, openCount("", { index: 0, dataThreads: 1 }));
+}
+
+/** Whether there is anything to count. */
+export function isLimited({ maxConnections, maxConnectionsPerClient }: ConnectionLimits): boolean {
+  return maxConnections !== undefined || maxConnectionsPerClient !== undefined;
 }
 
 /** The places of one connection in the counts of its listener and of its service, until it is closed. */

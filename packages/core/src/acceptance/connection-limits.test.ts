@@ -8,9 +8,11 @@ import { selfSigned } from "../../test/wire/test-authority.ts";
 import { resolveServerOptions } from "../http1/index.ts";
 import { Http1ServerConnection } from "../http1/server-connection.ts";
 import { ListeningService } from "../services/listening-service.ts";
+import { singleThread } from "../threads/single-thread.ts";
 import type { ConnectionLimits } from "./acceptance-options.ts";
 import { clientKey } from "./client-key.ts";
 import { ConnectionLimiter, ConnectionPlace } from "./connection-limiter.ts";
+import { openCount } from "./open-count.ts";
 
 describe("a limit of connections", () => {
   it("closes those beyond it at once, and takes others when places are free again", async () => {
@@ -132,7 +134,11 @@ describe("a limit for each client", () => {
   });
 
   it("remembers only clients that are connected", () => {
-    const limiter = new ConnectionLimiter("the listener", { maxConnectionsPerClient: 2 });
+    const limiter = new ConnectionLimiter(
+      "the listener",
+      { maxConnectionsPerClient: 2 },
+      openCount("x", singleThread()),
+    );
     const places = Array.from({ length: 4 }, () => new ConnectionPlace([limiter]));
     places[0]?.takeForClient("192.0.2.1:1");
     places[1]?.takeForClient("192.0.2.1:2");

@@ -2,7 +2,8 @@ import { Acceptance } from "../acceptance/acceptance.ts";
 import type { AcceptanceOptions, ConnectionLimits } from "../acceptance/acceptance-options.ts";
 import { type AcceptancePlan, planAcceptance } from "../acceptance/acceptance-plan.ts";
 import type { ConnectionFilter } from "../acceptance/connection-filter.ts";
-import { ConnectionLimiter } from "../acceptance/connection-limiter.ts";
+import { assertLimits, ConnectionLimiter, isLimited } from "../acceptance/connection-limiter.ts";
+import { declareSharedCount, openCount } from "../acceptance/open-count.ts";
 import type { TlsAcceptor } from "../acceptance/tls/tls-acceptor.ts";
 import type { TlsSettings } from "../acceptance/tls/tls-settings.ts";
 import type { ServerConfiguration } from "../configuration/server-configuration.ts";
@@ -30,6 +31,7 @@ export class ListeningService<Handler extends ConnectionHandler = ConnectionHand
   readonly #listeners: Listener[] = [];
   readonly #plans = new Map<Listener, AcceptancePlan>();
   readonly #acceptances: Acceptance[] = [];
+  #limits: ConnectionLimits | undefined;
   #limiter: ConnectionLimiter | undefined;
   #connectionFilter: ConnectionFilter | undefined;
   #context: ServiceContext | undefined;
@@ -69,14 +71,15 @@ export class ListeningService<Handler extends ConnectionHandler = ConnectionHand
   }
 
   /**
-   * Limits the connections of all its addresses together, in each thread (`LST-33`); those of one address are limited by
-   * its options.
+   * Limits the connections of all its addresses together (`LST-33`); those of one address are limited by its options.
    *
    * @throws CirqueError `InvalidArgument` for a limit that is none, or when the service was started.
    */
   limitConnections(limits: ConnectionLimits): this {
     this.#assertNotStarted("limits have");
-    this.#limiter = new ConnectionLimiter("the service", limits);
+    assertLimits(limits);
+    declareSharedCount(this.name);
+    this.#limits = limits;
     return this;
   }
 
@@ -99,6 +102,9 @@ export class ListeningService<Handler extends ConnectionHandler = ConnectionHand
 
   async start(context: ServiceContext): Promise<void> {
     this.#context = context;
+    if (this.#limits !== undefined) {
+      this.#limiter = new ConnectionLimiter("the service", this.#limits, openCount(this.name, context.thread));
+    }
     if (this.#listeners.length === 0) context.logger.warn("the service has no address to listen on");
     await this.handler.start?.(context);
     const bound = await Promise.allSettled(this.#listeners.map((listener) => this.#bind(listener, context)));
@@ -135,6 +141,7 @@ export class ListeningService<Handler extends ConnectionHandler = ConnectionHand
   #add(listener: Listener, options: AcceptanceOptions): this {
     this.#assertNotStarted(`${listener.endpoint.address} has`);
     this.#plans.set(listener, planAcceptance(options));
+    if (isLimited(options)) declareSharedCount(`${this.name} ${listener.endpoint.address}`);
     this.#listeners.push(listener);
     return this;
   }

@@ -7,7 +7,7 @@ import { ListeningService } from "../../src/services/listening-service.ts";
 import { EchoHandler } from "./echo-handler.ts";
 
 // A server as a user writes it: it echoes at the addresses in ECHO_ADDRESSES and shows metrics. When it runs, it
-// prints one line for each address. NEVER_READY, or the file NEVER_READY_IF, adds a task that becomes ready only when the server
+// prints one line for each address. ECHO_MAX_CONNECTIONS limits them. NEVER_READY, or the file NEVER_READY_IF, adds a task that becomes ready only when the server
 // stops; FAIL_IN_THREAD is the number of a thread in which the program fails.
 const server = new Server();
 if (process.env.FAIL_IN_THREAD === String(server.threadIndex)) throw new Error("fails in this thread");
@@ -15,6 +15,9 @@ const echo = new ListeningService("echo", new EchoHandler());
 for (const address of (process.env.ECHO_ADDRESSES ?? "127.0.0.1:0").split(",")) {
   if (address.startsWith("unix:")) echo.addUnix(address);
   else echo.addTcp(address, { bindRetries: 0 });
+}
+if (process.env.ECHO_MAX_CONNECTIONS) {
+  echo.limitConnections({ maxConnections: Number(process.env.ECHO_MAX_CONNECTIONS) });
 }
 const metrics = metricsService().addTcp("127.0.0.1:0");
 server.addServices([echo, metrics]);
