@@ -43,14 +43,14 @@ export class ConnectionLimiter<T> {
    * Waits for a turn. With `connection` undefined, the caller makes one, and says `freed` when it could not, or when the
    * connection is closed.
    * @param fresh Whether a connection that was used before will not do.
-   * @param makeRoom Called when there are as many as may be: closes an idle one of these keys, which the caller cannot use,
-   * if there is one.
+   * @param makeRoom Called when there are as many as may be: closes an idle one of these keys, which the caller cannot use.
+   * @returns whether there was one; then the turn comes in a moment.
    * @throws CirqueError `ConnectionLimitReached` when too many wait, `ConnectionLimitTimedout` when nothing became free.
    */
   enter(
     peer: Peer,
     fresh: boolean,
-    makeRoom: (keys: ReadonlySet<string>) => void,
+    makeRoom: (keys: ReadonlySet<string>) => boolean,
     signal: AbortSignal | undefined,
   ): Turn<T> | Promise<Turn<T>> {
     let line = this.#addresses.get(peer.address);
@@ -63,13 +63,11 @@ export class ConnectionLimiter<T> {
       line.open++;
       return NEW_CONNECTION;
     }
-    if (line.waiters.size >= maxPendingRequests) {
+    if (!makeRoom(line.keys) && line.waiters.size >= maxPendingRequests) {
       this.#observer?.onFailure();
       throw limitError("ConnectionLimitReached", peer, `${line.waiters.size} requests wait for one`, true);
     }
-    const turn = wait(line, peer, fresh, signal, this.#observer);
-    makeRoom(line.keys);
-    return turn;
+    return wait(line, peer, fresh, signal, this.#observer);
   }
 
   /** Whether a connection could be made without waiting. */
@@ -107,14 +105,14 @@ export class ConnectionLimiter<T> {
   freed(address: string): void {
     const line = this.#addresses.get(address);
     if (line === undefined) return;
+    line.open--;
     const [first] = line.waiters;
-    if (first !== undefined) {
+    // The limit may have become lower since: then more of them have to go first.
+    if (first !== undefined && line.open < first.maxConnections) {
+      line.open++;
       line.waiters.delete(first);
       first.resolve(NEW_CONNECTION);
-      return;
-    }
-    line.open--;
-    if (line.open === 0) this.#addresses.delete(address);
+    } else if (line.open === 0) this.#addresses.delete(address);
   }
 }
 
@@ -129,6 +127,7 @@ interface Line<T> {
 interface Waiter<T> {
   readonly key: string;
   readonly fresh: boolean;
+  readonly maxConnections: number;
   resolve(turn: Turn<T>): void;
   reject(error: unknown): void;
 }
@@ -154,6 +153,7 @@ function wait<T>(
     const waiter: Waiter<T> = {
       key: peer.reuseKey,
       fresh,
+      maxConnections: peer.options.maxConnections,
       resolve(turn) {
         stop();
         resolve(turn);

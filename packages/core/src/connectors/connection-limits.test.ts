@@ -88,6 +88,33 @@ describe("maxConnections (POOL-12)", () => {
     expect(test.connector.idleConnections).toBe(0);
   });
 
+  it("makes room for one who may not wait, too", async () => {
+    await using test = await TestOrigin.start();
+    const options = { ...ONE, maxPendingRequests: 0 };
+    const { session, origin } = await test.connected({ ...options, groupKey: "a" });
+    await exchange(session, origin);
+    test.connector.release(session, test.peer({ ...options, groupKey: "a" }));
+    const other = await test.session(test.peer(options));
+    expect(other.reused).toBe(false);
+    await expect(test.session(test.peer(options))).rejects.toMatchObject({ code: "ConnectionLimitReached" });
+  });
+
+  it("may be lower than it was, or higher", async () => {
+    await using test = await TestOrigin.start();
+    const { session: one } = await test.connected({ maxConnections: 2 });
+    const { session: two } = await test.connected({ maxConnections: 2 });
+    const { got, sessions } = waiting(test, ONE, ["lower"]);
+    one.abort(CirqueError.internal("InternalError", "given up"));
+    await settled();
+    expect(got).toEqual([]);
+    two.abort(CirqueError.internal("InternalError", "given up"));
+    await sessions[0];
+    await test.connected({ maxConnections: 2 });
+    await expect(test.session(test.peer({ maxConnections: 2, maxPendingRequests: 0 }))).rejects.toMatchObject({
+      code: "ConnectionLimitReached",
+    });
+  });
+
   it("closes a connection that is given back when the first in line cannot use it", async () => {
     await using test = await TestOrigin.start();
     const a = { ...ONE, groupKey: "a" };

@@ -156,8 +156,9 @@ export class ConnectionSource<T extends PooledConnection> {
 
   readonly #isKept = (key: string): boolean => this.#pool.has(key);
 
-  readonly #makeRoom = (keys: ReadonlySet<string>): void => {
-    for (const key of keys) if (this.#pool.evict(key)) return;
+  readonly #makeRoom = (keys: ReadonlySet<string>): boolean => {
+    for (const key of keys) if (this.#pool.evict(key)) return true;
+    return false;
   };
 
   /** Gives a connection to one who waits; or its room, when they need another kind. @returns whether anybody waited. */
