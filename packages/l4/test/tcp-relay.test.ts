@@ -362,3 +362,20 @@ it("resets a connection whose callback takes too long", async () => {
     message: "a callback did not settle within 50 ms",
   });
 });
+
+it("keeps within the limit of connections to a peer: others wait for their turn, or go elsewhere", async () => {
+  await using one = await Upstream.start("one");
+  await using two = await Upstream.start("two");
+  const limits = { maxConnections: 1, pendingTimeoutMs: 100 };
+  await using proxy = await TestTcpProxy.start({
+    upstreamPeer: ({ attempts }) => new Peer(attempts === 0 ? one.address : two.address, limits),
+  });
+  using first = await proxy.connect();
+  expect(await first.bytes(3)).toBe("one");
+  using second = await proxy.connect();
+  expect(await second.bytes(3)).toBe("two");
+  first.socket.resetAndDestroy();
+  await proxy.over();
+  using third = await proxy.connect();
+  expect(await third.bytes(3)).toBe("one");
+});

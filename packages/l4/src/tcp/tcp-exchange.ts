@@ -3,12 +3,11 @@ import {
   type AcceptedConnection,
   acceptedConnection,
   CirqueError,
-  Connection,
+  type Connection,
   type ConnectionListener,
-  type ConnectOptions,
-  connect,
   type Logger,
   type Peer,
+  type TransportConnector,
 } from "@cirque/core";
 import { receiveClientHello } from "../client-hello/receive-client-hello.ts";
 import type { ProxyTcp } from "./proxy-tcp.ts";
@@ -20,7 +19,8 @@ import { TcpSession } from "./tcp-session.ts";
 /** What all connections of a proxy have in common. */
 export interface TcpEnvironment<Ctx> {
   readonly callbacks: ProxyTcp<Ctx>;
-  readonly connect: ConnectOptions;
+  /** Makes connections, within the limits of each peer; none is kept. */
+  readonly connector: TransportConnector;
   readonly logger: Logger;
   readonly metrics: TcpProxyMetrics;
   readonly maxAttempts: number;
@@ -104,8 +104,9 @@ export class TcpExchange<Ctx> {
 
   /** Nothing was sent yet, so any peer will do: each failure asks for the next, until the attempts are used up. */
   async #connect(): Promise<readonly [Peer, Connection]> {
-    const { callbacks, maxAttempts, metrics } = this.#environment;
+    const { callbacks, connector, maxAttempts, metrics } = this.#environment;
     const { session } = this;
+    let full: CirqueError | undefined;
     for (;;) {
       const peer = await this.#ask(() => callbacks.upstreamPeer(session, this.#ctx));
       if (peer === undefined) {
@@ -114,14 +115,18 @@ export class TcpExchange<Ctx> {
         });
       }
       this.#assertClient();
+      // The wait for a peer at its limit was long enough; only another one is worth a further attempt.
+      if (full !== undefined && peer.address === session.peer?.address) throw full;
       session.peer = peer;
       session.attempts += 1;
       try {
-        const upstream = new Connection(await connect(peer, this.#environment.connect), nobody);
+        const upstream = await connector.connect(peer, true);
         session.connectMs = session.elapsedMs;
         return [peer, upstream];
       } catch (cause) {
         const failed = withReason(cause, "connect", `connecting to ${peer} failed`);
+        full = LIMIT_CODES.has(failed.code) ? failed : undefined;
+        if (full !== undefined) failed.retry = true;
         const error = await this.#ask(() => callbacks.failToConnect?.(session, peer, this.#ctx, failed) ?? failed);
         if (error.retry !== true || session.attempts >= maxAttempts) throw withReason(error, "connect", "");
         metrics.retries.inc();
@@ -167,6 +172,8 @@ export class TcpExchange<Ctx> {
     }
   }
 }
+
+const LIMIT_CODES: ReadonlySet<string> = new Set(["ConnectionLimitReached", "ConnectionLimitTimedout"]);
 
 /** A callback that never settles must not hold its connection for good. */
 async function inTime<T>(result: Promise<T>, timeoutMs: number): Promise<T> {

@@ -10,6 +10,7 @@ import {
   type ServerConfiguration,
   type ServiceContext,
   silentLogger,
+  TransportConnector,
   withDefaults,
 } from "@cirque/core";
 import type { ProxyTcp } from "./proxy-tcp.ts";
@@ -133,7 +134,7 @@ export class TcpProxy<Ctx> implements ConnectionHandler {
       callbacks: this.#callbacks,
       logger: this.#logger,
       metrics: new TcpProxyMetrics(this.#metrics, name),
-      connect: keylog ? { onKeylog: keylogWriter(this.#logger), ...connect } : connect,
+      connector: new TransportConnector(keylog ? { onKeylog: keylogWriter(this.#logger), ...connect } : connect),
     };
   }
 }
