@@ -145,6 +145,7 @@ export class Acceptance {
       if (!this.#clientIsKnown) place?.takeForClient(accepted.clientAddress);
       const socket = this.#tls ? await this.#tls.secure(arrival) : arrival.socket;
       arrival.leave();
+      if (socket === arrival.socket) arrival.handOver();
       this.#handOver(socket, accepted);
     } catch (error) {
       this.#refuse(arrival.socket, accepted, error);

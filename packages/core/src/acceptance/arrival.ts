@@ -87,10 +87,14 @@ export class Arrival implements PreTlsConnection {
     if (serverAddress !== undefined) this.accepted.serverAddress = checked(serverAddress);
   }
 
-  /** It has arrived, or was refused: lets go of the socket. */
+  /** It has arrived, or was refused. Whoever takes over the socket has to mind its errors. */
   leave(): void {
     this.#deadline.dispose();
     this.socket.off("close", this.#onClose);
+  }
+
+  /** What the handler gets is this socket itself, and not TLS on top of it: it minds the errors from here on. */
+  handOver(): void {
     this.socket.off("error", ignore);
   }
 }

@@ -1,5 +1,6 @@
 import { BlockList, isIP } from "node:net";
 import { CirqueError } from "../errors/cirque-error.ts";
+import type { AcceptedConnection } from "../listeners/accepted-connection.ts";
 import { MalformedProxyHeader } from "../proxy-protocol/malformed-proxy-header.ts";
 import type { ProxyHeader } from "../proxy-protocol/proxy-header.ts";
 import { ProxyHeaderParser } from "../proxy-protocol/proxy-header-parser.ts";
@@ -45,7 +46,7 @@ export class ProxyHeaderReceiver {
 
   /** @throws ConnectionRefused */
   async receive(arrival: Arrival): Promise<void> {
-    if (!this.#trusts(arrival.accepted.peerAddress)) {
+    if (!this.#trusts(arrival.accepted)) {
       if (this.#others === "direct") return;
       throw new ConnectionRefused(
         "proxy-header-untrusted",
@@ -57,9 +58,11 @@ export class ProxyHeaderReceiver {
     else if (this.#required) throw malformed(new MalformedProxyHeader("absent", "it does not begin with one"));
   }
 
-  #trusts(peerAddress: string): boolean {
+  #trusts({ endpoint, peerAddress }: AcceptedConnection): boolean {
+    if (endpoint.kind === "unix") return true;
     const host = hostOf(peerAddress);
-    return host === undefined || this.#trusted.check(host, isIP(host) === 6 ? "ipv6" : "ipv4");
+    // One that has left already has no address any more.
+    return host !== undefined && this.#trusted.check(host, isIP(host) === 6 ? "ipv6" : "ipv4");
   }
 }
 

@@ -19,6 +19,11 @@ export interface TcpListenerOptions extends BindOptions {
   readonly reusePort?: boolean;
   /** Probes for clients that vanished (`LST-12`). Default: none. */
   readonly keepAlive?: TcpKeepAlive;
+  /**
+   * Marks what is sent to clients for Differentiated Services (RFC 2474), 0 to 63 (`LST-13`); needs Node 26. Default: the
+   * system's, 0.
+   */
+  readonly dscp?: number;
 }
 
 /** When the system probes a silent connection. */

@@ -95,6 +95,21 @@ describe("Listener", () => {
     sockets[0]?.destroy();
   });
 
+  it("marks what is sent for Differentiated Services", async () => {
+    for (const [host, address] of [
+      ["127.0.0.1", "127.0.0.1:0"],
+      ["::1", "[::1]:0"],
+    ] as const) {
+      const { listener, sockets } = await bound(Listener.tcp(address, { dscp: 46 }));
+      const client = connect(Number(listener.boundAddress?.split(":").at(-1)), host);
+      await expect.poll(() => sockets.length).toBe(1);
+      expect(sockets[0]?.getTypeOfService()).toBe(46 << 2);
+      client.destroy();
+      sockets[0]?.destroy();
+    }
+    expect(() => Listener.tcp("127.0.0.1:0", { dscp: 64 })).toThrow("dscp is 64; expected a whole number, 0 to 63");
+  });
+
   it("tries again while the port is in use", async () => {
     const taken = await occupied();
     const retries: number[] = [];

@@ -12,6 +12,7 @@ import type { TcpListenerOptions, UnixListenerOptions } from "./bind-options.ts"
 import { bindError, bindWithRetries } from "./bind-with-retries.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { boundAddressOf, descriptorOf, listening } from "./listening-server.ts";
+import { type PrepareAccepted, prepareAccepted } from "./prepare-accepted.ts";
 import { UnixSocketFile } from "./unix-socket-file.ts";
 
 /** What a listener tells about. */
@@ -32,6 +33,7 @@ export class Listener {
   readonly endpoint: Endpoint;
   readonly #address: SocketAddress;
   readonly #options: TcpListenerOptions & UnixListenerOptions;
+  readonly #prepareAccepted: PrepareAccepted | undefined;
   readonly #servers: Server[] = [];
   readonly #withdrawals: (() => void)[] = [];
   #boundAddress: string | undefined;
@@ -42,6 +44,7 @@ export class Listener {
   private constructor(address: SocketAddress, options: TcpListenerOptions & UnixListenerOptions) {
     this.#address = address;
     this.#options = options;
+    this.#prepareAccepted = prepareAccepted(options);
     const kind = isUnixAddress(address) ? "unix" : "tcp";
     this.endpoint = Object.freeze({ address: formatSocketAddress(address), kind });
   }
@@ -201,17 +204,10 @@ export class Listener {
 
   #serve(server: Server, events: ListenerEvents): void {
     const { kind, address } = this.endpoint;
-    const { keepAlive } = this.#options;
+    const prepare = this.#prepareAccepted;
     const { connection } = events;
-    server.on(
-      "connection",
-      keepAlive
-        ? (socket) => {
-            socket.setKeepAlive(true, keepAlive.idleMs, keepAlive.intervalMs ?? 1_000, keepAlive.count ?? 10);
-            connection(socket);
-          }
-        : connection,
-    );
+    if (prepare !== undefined) server.on("connection", prepare);
+    server.on("connection", connection);
     server.on("error", events.acceptError);
     this.#servers.push(server);
     const boundAddress = kind === "unix" ? address : boundAddressOf(server);
