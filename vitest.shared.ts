@@ -13,6 +13,9 @@ export const sourceConditions = { resolve: { conditions }, ssr: { resolve: { con
 export const sharedTestOptions = {
   environment: "node",
   pool: "forks",
+  // On a busy machine, what takes a second takes five; what hangs is found out all the same.
+  testTimeout: 30_000,
+  hookTimeout: 30_000,
   exclude: ["**/*.services.test.ts", "**/node_modules/**", "**/dist/**"],
 } satisfies InlineConfig;
 

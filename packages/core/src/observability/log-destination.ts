@@ -1,35 +1,46 @@
-import { close, openSync, write, writeSync } from "node:fs";
+import { close, constants, fstatSync, openSync, write, writeSync } from "node:fs";
 import { resolve } from "node:path";
+import { CirqueError } from "../errors/cirque-error.ts";
 
 /** How much may wait to be written, in bytes. */
 const mostPending = 1024 * 1024;
 
+/** How many files may wait to be finished, because the log was opened again and again while nothing could be written. */
+const mostUnfinished = 4;
+
+/** What a pipe takes in one piece, so that lines of several writers do not mix (`PIPE_BUF`), in bytes. */
+const atomicPipeWrite = 4096;
+
 const retryIntervalMs = 100;
+
+const lineBreak = 0x0a;
 
 /**
  * Where log lines go: a descriptor that is written in the background, so that a slow reader does not hold up the event
  * loop. What waits is bounded; beyond, and when writing fails, lines are dropped, and their number is logged later.
+ * Others may write to the same file or pipe: lines stay whole.
  *
  * pino's own destination never comes back from its last flush when the disk is full.
  */
 export class LogDestination {
   /** Undefined for a descriptor that somebody else has opened. */
   readonly #path: string | undefined;
-  #descriptor: number;
-  #pending: string[] = [];
+  readonly #fields: object;
+  /** The last one takes new lines. Those before were moved away: they are finished, and closed. */
+  readonly #files: LogFile[];
   #pendingBytes = 0;
   #dropped = 0;
   #busy = false;
-  /** The file that was opened again, and the lines for it, while those before are still being written. */
-  #next: { readonly descriptor: number; readonly lines: string[] } | undefined;
 
   /**
    * @param destination An open descriptor, or a file, which is opened for append and created when missing.
-   * @throws what `openSync` throws.
+   * @param fields Those of records that are written on its own behalf.
+   * @throws CirqueError `FileOpenError` when the file cannot be opened.
    */
-  constructor(destination: number | string) {
+  constructor(destination: number | string, fields: object = { pid: process.pid }) {
     this.#path = typeof destination === "string" ? resolve(destination) : undefined;
-    this.#descriptor = typeof destination === "number" ? destination : openSync(destination, "a");
+    this.#fields = fields;
+    this.#files = [typeof destination === "string" ? openLogFile(destination) : logFile(destination)];
     if (this.#path !== undefined) files.add(new WeakRef(this));
   }
 
@@ -37,17 +48,16 @@ export class LogDestination {
    * Opens the file again, which somebody has moved away: what was logged before goes to the old one. When it cannot be
    * opened, the old one stays in use.
    *
-   * @returns why it could not be opened.
+   * @throws CirqueError `FileOpenError` when it cannot be opened.
    */
-  reopen(): Error | undefined {
-    if (this.#path === undefined || this.#next) return undefined;
-    try {
-      this.#next = { descriptor: openSync(this.#path, "a"), lines: [] };
-    } catch (error) {
-      return error instanceof Error ? error : new Error(String(error));
+  reopen(): void {
+    if (this.#path === undefined) return;
+    if (this.#files.length > mostUnfinished) {
+      const message = `the log file ${this.#path} is not opened again: nothing could be written since it was, ${mostUnfinished} times`;
+      throw CirqueError.internal("FileOpenError", message);
     }
-    if (!this.#busy) this.#switchToNext();
-    return undefined;
+    this.#files.push(openLogFile(this.#path));
+    if (!this.#busy) this.#closeFinished();
   }
 
   /** Takes one record, with its line break. */
@@ -56,7 +66,7 @@ export class LogDestination {
       this.#dropped++;
       return;
     }
-    (this.#next?.lines ?? this.#pending).push(line);
+    this.#files.at(-1)?.lines.push(line);
     this.#pendingBytes += line.length;
     if (this.#busy) return;
     this.#busy = true;
@@ -67,78 +77,148 @@ export class LogDestination {
 
   /** Writes what waits, as far as that is possible without waiting. */
   flushSync(): void {
-    let rest = Buffer.from(this.#take() + (this.#next?.lines.splice(0).join("") ?? ""));
-    try {
-      while (rest.length > 0) rest = rest.subarray(writeSync(this.#descriptor, rest));
-    } catch {
-      // The process is about to exit, and there is no other place to say so.
+    for (const file of this.#files) {
+      const { bytes } = this.#take(file);
+      try {
+        for (let done = 0; done < bytes.length; ) done += writeSync(file.descriptor, bytes, done);
+      } catch {
+        // The process is about to exit, and there is no other place to say so.
+      }
     }
   }
 
   #writePending(): void {
-    const lines = this.#pending.length;
-    const text = this.#take();
-    if (text === "" && this.#next) {
-      this.#switchToNext();
-      this.#writePending();
+    this.#closeFinished();
+    const [file] = this.#files;
+    if (file && file.lines.length > 0) {
+      this.#writeBatch(file, this.#take(file), 0);
       return;
     }
-    if (text === "") {
-      this.#busy = false;
-      flushed(this);
-      return;
-    }
-    this.#writeAll(Buffer.from(text), lines);
+    this.#busy = false;
+    flushed(this);
   }
 
-  #writeAll(bytes: Buffer, lines: number): void {
-    write(this.#descriptor, bytes, (error, written) => {
+  /** Writes the batch from a position on, and then what waits. */
+  #writeBatch(file: LogFile, batch: Batch, start: number): void {
+    const { bytes } = batch;
+    const length = file.takesAll ? bytes.length - start : linesWithin(bytes, start, atomicPipeWrite);
+    write(file.descriptor, bytes, start, length, null, (error, written) => {
       if (error && (error.code === "EAGAIN" || error.code === "EBUSY")) {
-        setTimeout(() => this.#writeAll(bytes, lines), retryIntervalMs).unref();
+        setTimeout(() => this.#writeBatch(file, batch, start), retryIntervalMs).unref();
         return;
       }
-      if (error) this.#dropped += lines;
-      else if (written < bytes.length) return this.#writeAll(bytes.subarray(written), lines);
+      const end = start + (error ? 0 : written);
+      if (end > start) file.torn = bytes[end - 1] !== lineBreak;
+      if (error) this.#dropRest(batch, end);
+      else if (end < bytes.length) return this.#writeBatch(file, batch, end);
       this.#writePending();
     });
   }
 
-  /** Everything logged before has been written. */
-  #switchToNext(): void {
-    const next = this.#next;
-    if (!next) return;
-    close(this.#descriptor, () => {});
-    this.#descriptor = next.descriptor;
-    this.#pending = next.lines;
-    this.#next = undefined;
+  #dropRest({ bytes, noticeLength, noticed }: Batch, start: number): void {
+    if (start < noticeLength) this.#dropped += noticed;
+    this.#dropped += countLines(bytes, Math.max(start, noticeLength));
   }
 
-  #take(): string {
-    const text = this.#pending.join("");
-    this.#pending = [];
-    this.#pendingBytes -= text.length;
-    if (text === "" || this.#dropped === 0) return text;
-    const notice = { level: 40, time: Date.now(), pid: process.pid, msg: `${this.#dropped} log records were dropped` };
-    this.#dropped = 0;
-    return `${JSON.stringify(notice)}\n${text}`;
+  /** Closes files that were moved away and have all their lines. */
+  #closeFinished(): void {
+    const finished = this.#files.findIndex(({ lines }, index) => lines.length > 0 || index === this.#files.length - 1);
+    for (const { descriptor } of this.#files.splice(0, finished)) close(descriptor, () => {});
   }
+
+  /** The lines that wait for a file, behind a notice of those that were dropped. */
+  #take(file: LogFile): Batch {
+    const text = file.lines.splice(0).join("");
+    this.#pendingBytes -= text.length;
+    const noticed = text === "" ? 0 : this.#dropped;
+    this.#dropped -= noticed;
+    const notice = noticed === 0 ? "" : this.#notice(`${noticed} log records were dropped`);
+    // A line that could only be written in part must not spoil the next one.
+    const lead = file.torn && text !== "" ? `\n${notice}` : notice;
+    return { bytes: Buffer.from(lead + text), noticeLength: Buffer.byteLength(lead), noticed };
+  }
+
+  #notice(msg: string): string {
+    return `${JSON.stringify({ level: 40, time: Date.now(), ...this.#fields, msg })}\n`;
+  }
+}
+
+interface LogFile {
+  readonly descriptor: number;
+  /** Whether lines stay whole however many are written at once: in a file opened for append. */
+  readonly takesAll: boolean;
+  /** Those that wait. */
+  readonly lines: string[];
+  /** Whether it ends in the middle of a line. */
+  torn: boolean;
+}
+
+/** Lines on their way. */
+interface Batch {
+  readonly bytes: Buffer;
+  /** How many of the bytes are about lines that were dropped before. */
+  readonly noticeLength: number;
+  /** How many lines that were. */
+  readonly noticed: number;
+}
+
+function openLogFile(path: string): LogFile {
+  // A pipe that nobody reads must fail here, and not block the thread.
+  const flags = constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY | constants.O_NONBLOCK;
+  try {
+    return logFile(openSync(path, flags));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw CirqueError.because("FileOpenError", `cannot open the log file ${path}: ${reason}`, error);
+  }
+}
+
+function logFile(descriptor: number): LogFile {
+  return { descriptor, takesAll: isFile(descriptor), lines: [], torn: false };
+}
+
+function isFile(descriptor: number): boolean {
+  try {
+    return fstatSync(descriptor).isFile();
+  } catch {
+    // Writing will say the same.
+    return false;
+  }
+}
+
+/** How many bytes of whole lines there are within the limit; more than that for one line that is longer. */
+function linesWithin(bytes: Buffer, start: number, limit: number): number {
+  if (bytes.length - start <= limit) return bytes.length - start;
+  const end = bytes.lastIndexOf(lineBreak, start + limit - 1);
+  return (end >= start ? end : bytes.indexOf(lineBreak, start)) + 1 - start;
+}
+
+function countLines(bytes: Buffer, start: number): number {
+  let count = 0;
+  for (let end = bytes.indexOf(lineBreak, start); end >= 0; end = bytes.indexOf(lineBreak, end + 1)) count++;
+  return count;
 }
 
 /** Those that write to a file by name. */
 const files = new Set<WeakRef<LogDestination>>();
 
 /**
- * Opens all log files of this thread again, after somebody has moved them away. A file that cannot be opened stays as it is.
+ * Opens again all files that loggers of this thread write to, after somebody has moved them away. What was logged before
+ * goes to the old file, what is logged from here on to the new one. Where a file cannot be opened, the old one stays in use.
+ * A server does it on SIGUSR1, in each of its threads.
  *
- * @returns why some could not be opened.
+ * @returns why some could not be opened, each a `CirqueError` with the code `FileOpenError`: to be logged.
  */
 export function reopenLogs(): Error[] {
   const errors: Error[] = [];
   for (const reference of files) {
     const destination = reference.deref();
     if (!destination) files.delete(reference);
-    const error = destination?.reopen();
-    if (error) errors.push(error);
+    try {
+      destination?.reopen();
+    } catch (error) {
+      errors.push(error instanceof Error ? error : new Error(String(error)));
+    }
   }
   return errors;
 }

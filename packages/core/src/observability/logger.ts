@@ -1,5 +1,4 @@
 import { pino } from "pino";
-import { CirqueError } from "../errors/cirque-error.ts";
 import { LogDestination } from "./log-destination.ts";
 
 /** Writes one record: a message, or fields and a message. */
@@ -30,6 +29,8 @@ export interface CreateLoggerOptions {
   readonly level?: LogLevel;
   /** A file, opened for append and created when missing, or an open descriptor. Default: 2, the standard error. */
   readonly destination?: string | number;
+  /** Fields of each record, beside `level`, `time`, `pid` and `msg`. Default: none. */
+  readonly fields?: Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -40,8 +41,9 @@ export interface CreateLoggerOptions {
  * @throws CirqueError `FileOpenError` when the file cannot be opened.
  */
 export function createLogger(options: CreateLoggerOptions = {}): Logger {
-  const destination = openDestination(options.destination ?? 2);
-  return pino({ level: options.level ?? "info", base: { pid: process.pid } }, destination);
+  const fields = { pid: process.pid, ...options.fields };
+  const destination = new LogDestination(options.destination ?? 2, fields);
+  return pino({ level: options.level ?? "info", base: fields }, destination);
 }
 
 /** A logger that drops everything: for tests and for embedding. */
@@ -56,11 +58,3 @@ export const silentLogger: Logger = {
 };
 
 function ignore(): void {}
-
-function openDestination(destination: string | number): LogDestination {
-  try {
-    return new LogDestination(destination);
-  } catch (error) {
-    throw CirqueError.because("FileOpenError", `cannot open the log file ${destination}`, error);
-  }
-}

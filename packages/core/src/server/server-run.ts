@@ -169,19 +169,20 @@ export class ServerRun {
   async #reserve(): Promise<() => void> {
     const { configuration, logger, metrics, services } = this.#context;
     const releases = await Promise.all(
-      services.map((handle) => {
-        if (this.#threads?.isHere(handle)) return undefined;
-        return handle.service.reserve?.({
+      services.flatMap((handle) => {
+        if (this.#threads?.isHere(handle)) return [];
+        const reserved = handle.service.reserve?.({
           configuration: configuration(),
           logger: logger.child({ service: handle.name }),
           metrics,
           thread: this.#threadFor(handle),
           shutdown: this.#stopping.started,
         });
+        return reserved ?? [];
       }),
     );
     return () => {
-      for (const release of releases) release?.();
+      for (const release of releases) release();
     };
   }
 

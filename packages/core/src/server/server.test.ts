@@ -61,6 +61,26 @@ describe("Server", () => {
     expect(phases).toEqual(["Bootstrap", "BootstrapComplete"]);
   });
 
+  it("bootstraps as a service, after what that depends on and before what depends on it", async () => {
+    const { server, phases } = recordedServer();
+    const events: string[] = [];
+    const record = (service: Service): Service => ({
+      ...service,
+      start: async () => {
+        events.push(`${service.name} ${phases.includes("BootstrapComplete")}`);
+      },
+    });
+    const before = server.addService(record(recordedService("before", [])));
+    const bootstrap = server.bootstrapAsService().addDependency(before);
+    server.addService(record(recordedService("after", []))).addDependency(bootstrap);
+    const run = server.run({ shutdownSignal: idle });
+    await running(server);
+    expect(bootstrap.name).toBe("BG Bootstrap Service");
+    expect(events).toEqual(["before false", "after true"]);
+    await server.stop();
+    await run;
+  });
+
   it("goes on when a watcher of the phase fails, and forgets one that unsubscribed", () => {
     const { server, logger, phases } = recordedServer();
     server.watchExecutionPhase(() => {

@@ -53,6 +53,7 @@ export class Server implements AsyncDisposable {
   readonly #thread: DataThreadStart | undefined;
   #configuration: ServerConfiguration;
   #phase: ExecutionPhase = "Setup";
+  #bootstrapsAsService = false;
   #life: MainThreadLife | undefined;
   #dataThread: DataThreadRun | undefined;
 
@@ -155,6 +156,19 @@ export class Server implements AsyncDisposable {
   }
 
   /**
+   * Adds a service that does the work of {@link bootstrap} when those it depends on are ready, for services that in turn
+   * depend on it (`SRV-06`).
+   */
+  bootstrapAsService(): ServiceHandle {
+    this.#bootstrapsAsService = true;
+    return this.addService({
+      name: "BG Bootstrap Service",
+      start: async () => this.bootstrap(),
+      stop: async () => {},
+    });
+  }
+
+  /**
    * Runs until it is told to stop, and returns then (`SRV-08`). With `daemon`, the process that was called starts the
    * daemon and exits; with `-u`, it asks the running server for an upgrade and exits.
    *
@@ -162,7 +176,7 @@ export class Server implements AsyncDisposable {
    */
   async run(options: RunOptions = {}): Promise<void> {
     if (this.#life || this.#dataThread) throw new CirqueError("InvalidArgument", "a server can be run only once");
-    this.bootstrap();
+    if (!this.#bootstrapsAsService) this.bootstrap();
     if (this.#thread) {
       this.#dataThread = this.#createDataThreadRun(this.#thread);
       await this.#dataThread.run();

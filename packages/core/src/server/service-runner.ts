@@ -68,7 +68,7 @@ export class ServiceRunner {
       this.#handles.add(handle);
       this.#ready.set(handle, this.#others.isHere(handle) ? this.#startOne(handle) : this.#others.whenReady(handle));
     }
-    await Promise.all(handles.map((handle) => this.#ready.get(handle)));
+    await Promise.all(handles.flatMap((handle) => this.#ready.get(handle) ?? []));
   }
 
   /** Stops each service once those that depend on it have stopped. When `force` aborts, stops all that are left at once. */

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -27,6 +27,13 @@ describe("a server with two data threads", () => {
     expect([...byThread.keys()].sort()).toEqual(["1", "2"]);
     expect(program.output).toMatch(/^metrics 127\.0\.0\.1:[0-9]+$/m);
     expect(program.output.match(/^echo /gm)).toHaveLength(1);
+  });
+
+  it("gives its threads names, which the tools of the system show (SVC-09)", async () => {
+    await using program = await Program.running(["-c", twoThreads]);
+    const tasks = `/proc/${program.process.pid}/task`;
+    const names = readdirSync(tasks).map((task) => readFileSync(join(tasks, task, "comm"), "utf8").trim());
+    expect(names).toEqual(expect.arrayContaining(["data 1", "data 2"]));
   });
 
   it("loses only what was in flight on a thread that dies, and replaces it (P11)", async () => {
