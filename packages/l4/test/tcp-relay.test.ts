@@ -120,7 +120,7 @@ it("closes what is idle, and not what moves", async () => {
   await using upstream = await Upstream.start();
   await using proxy = await TestTcpProxy.start(
     { upstreamPeer: () => new Peer(upstream.address) },
-    { idleTimeoutMs: 250 },
+    { idleTimeoutMs: 1_000 },
   );
   using idle = await proxy.connect();
   using busy = await proxy.connect();
@@ -378,4 +378,15 @@ it("keeps within the limit of connections to a peer: others wait for their turn,
   await proxy.over();
   using third = await proxy.connect();
   expect(await third.bytes(3)).toBe("one");
+});
+
+it("goes on to the next peer when one does not answer in time", async () => {
+  await using upstream = await Upstream.start("hello");
+  const silent = { connect: () => new Promise<never>(() => {}), connectionTimeoutMs: 50 };
+  await using proxy = await TestTcpProxy.start({
+    upstreamPeer: ({ attempts }) => (attempts === 0 ? new Peer("192.0.2.1:1", silent) : new Peer(upstream.address)),
+  });
+  using client = await proxy.connect();
+  expect(await client.bytes(5)).toBe("hello");
+  expect(await proxy.metrics.exposition()).toMatch(/^cirque_tcp_connect_retries_total\{.*\} 1$/m);
 });

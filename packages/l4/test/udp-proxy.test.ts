@@ -77,7 +77,7 @@ describe("a session", () => {
     await using upstream = await UdpEndPoint.answering((data) => data);
     await using proxy = await TestUdpProxy.start(
       { upstreamPeer: () => ({ address: upstream.address }) },
-      { sessionIdleTimeoutMs: 100, accessLog: true },
+      { sessionIdleTimeoutMs: 500, accessLog: true },
     );
     await using client = await UdpEndPoint.bind();
     client.send("one", proxy.address);
@@ -93,7 +93,7 @@ describe("a session", () => {
       downloadDatagrams: 1,
       downloadBytes: 3,
     });
-    expect(session.durationMs).toBeGreaterThanOrEqual(99);
+    expect(session.durationMs).toBeGreaterThanOrEqual(499);
     expect(proxy.logger.records.find(({ message }) => message === "session")?.fields).toMatchObject({
       client: client.address,
       peer: upstream.address,
@@ -110,16 +110,16 @@ describe("a session", () => {
     await using upstream = await UdpEndPoint.bind();
     await using proxy = await TestUdpProxy.start(
       { upstreamPeer: () => ({ address: upstream.address }) },
-      { sessionIdleTimeoutMs: 400 },
+      { sessionIdleTimeoutMs: 1_000 },
     );
     await using client = await UdpEndPoint.bind();
     client.send("hello", proxy.address);
     const { from } = await upstream.next();
-    for (let count = 0; count < 12; count++) {
+    for (let count = 0; count < 25; count++) {
       await delay(50);
       upstream.send(`${count}`, `127.0.0.1:${from.port}`);
     }
-    for (let count = 0; count < 12; count++) expect(await client.text()).toBe(`${count}`);
+    for (let count = 0; count < 25; count++) expect(await client.text()).toBe(`${count}`);
     expect(proxy.logged).toEqual([]);
   });
 
@@ -170,6 +170,38 @@ describe("a session", () => {
     await expect.poll(() => proxy.metric("cirque_udp_datagrams_dropped_total", "queue-full")).toBe(2);
     found.resolve({ address: upstream.address });
     for (const data of ["1", "2", "3"]) expect(await upstream.text()).toBe(data);
+  });
+
+  it("holds no more bytes than all sessions together may, and lets go of them", async () => {
+    await using upstream = await UdpEndPoint.bind();
+    const found = Promise.withResolvers<{ address: string }>();
+    await using proxy = await TestUdpProxy.start(
+      { upstreamPeer: (): Promise<{ address: string }> => found.promise },
+      { maxQueuedBytes: 2_500 },
+    );
+    await using one = await UdpEndPoint.bind();
+    await using two = await UdpEndPoint.bind();
+    for (const client of [one, two, one, two]) client.send(Buffer.alloc(1_000, "x"), proxy.address);
+    await expect.poll(() => proxy.metric("cirque_udp_datagrams_dropped_total", "queue-full")).toBe(2);
+    found.resolve({ address: upstream.address });
+    await Promise.all([upstream.next(), upstream.next()]);
+    for (const client of [one, two]) client.send(Buffer.alloc(1_500, "y"), proxy.address);
+    await Promise.all([upstream.next(), upstream.next()]);
+    expect(await proxy.metric("cirque_udp_datagrams_dropped_total", "queue-full")).toBe(2);
+  });
+
+  it("is over when no peer is found in time, however much comes", async () => {
+    await using proxy = await TestUdpProxy.start(
+      { upstreamPeer: () => new Promise<undefined>(() => {}) },
+      { sessionIdleTimeoutMs: 200 },
+    );
+    await using client = await UdpEndPoint.bind();
+    const beat = setInterval(() => client.send("x", proxy.address), 20);
+    const { session } = await proxy.over();
+    clearInterval(beat);
+    expect(session).toMatchObject({ peer: undefined, uploadDatagrams: 0 });
+    expect(await proxy.metric("cirque_udp_sessions_ended_total", "idle")).toBe(1);
+    expect(await proxy.metric("cirque_udp_datagrams_dropped_total", "no-peer")).toBeGreaterThan(0);
   });
 
   it("has a state of its own", async () => {

@@ -23,6 +23,9 @@ export interface UdpEnvironment<Ctx> {
   readonly metrics: UdpProxyMetrics;
   readonly responses: number;
   readonly maxQueuedDatagrams: number;
+  readonly maxQueuedBytes: number;
+  /** What waits in all sessions together. */
+  readonly queued: { bytes: number };
   readonly proxyProtocol: boolean;
   readonly accessLog: boolean;
   readonly upstreamSocket: DatagramSocketOptions;
@@ -90,10 +93,12 @@ export class UdpFlow<Ctx> extends TableEntry {
 
   /** A datagram of the client. The buffer belongs to the flow. */
   fromClient(datagram: Buffer): void {
+    if (!this.#connected) {
+      this.#hold(datagram);
+      return;
+    }
     this.#table.touch(this);
-    if (this.#connected) this.#send(datagram);
-    else if (this.#waiting.length < this.#environment.maxQueuedDatagrams) this.#waiting.push(datagram);
-    else this.#environment.metrics.dropped("queue-full");
+    this.#send(datagram);
   }
 
   /** A datagram of the peer. Nobody else's gets here: the socket is connected. */
@@ -125,9 +130,8 @@ export class UdpFlow<Ctx> extends TableEntry {
   onConnected(): void {
     if (this.#over) return;
     this.#connected = true;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const datagram of waiting) this.#send(datagram);
+    this.#table.touch(this);
+    for (const datagram of this.#takeWaiting()) this.#send(datagram);
   }
 
   /** Ends the session. What comes later from either side belongs to another one, or to nobody. */
@@ -138,12 +142,32 @@ export class UdpFlow<Ctx> extends TableEntry {
     const { metrics } = this.#environment;
     this.#table.remove(this.#client.key);
     this.#upstream?.close();
-    metrics.dropped("no-peer", this.#waiting.length);
-    this.#waiting = [];
+    metrics.dropped("no-peer", this.#takeWaiting().length);
     this.session.durationMs = this.session.elapsedMs;
     metrics.active.add(-1);
     metrics.ended(reason);
     this.#log(reason, error);
+  }
+
+  /**
+   * Keeps a datagram until there is a peer. It does not count as activity: a callback that never settles would keep the
+   * session for as long as the client sends.
+   */
+  #hold(datagram: Buffer): void {
+    const { maxQueuedDatagrams, maxQueuedBytes, queued, metrics } = this.#environment;
+    if (this.#waiting.length >= maxQueuedDatagrams || queued.bytes + datagram.length > maxQueuedBytes) {
+      metrics.dropped("queue-full");
+      return;
+    }
+    queued.bytes += datagram.length;
+    this.#waiting.push(datagram);
+  }
+
+  #takeWaiting(): readonly Buffer[] {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { length } of waiting) this.#environment.queued.bytes -= length;
+    return waiting;
   }
 
   #choose(peer: UdpPeer | undefined): void {

@@ -3,7 +3,7 @@ import type { UdpSessionEnd } from "./udp-session.ts";
 
 /** Why a datagram went nowhere: the label `reason` of the metric. */
 export type UdpDropReason =
-  /** Too many wait for a peer to be found. */
+  /** Too many, or too many bytes, wait for a peer to be found. */
   | "queue-full"
   /** The system does not send as fast as they come. */
   | "send-queue-full"

@@ -40,6 +40,8 @@ export interface UdpProxyOptions {
   readonly maxSessions?: number;
   /** Datagrams of a session that wait while its peer is being found; further ones are dropped. Default 32. */
   readonly maxQueuedDatagrams?: number;
+  /** Bytes that wait so, in all sessions together, in each thread. Default 16 MiB. */
+  readonly maxQueuedBytes?: number;
   /** Whether each datagram to a peer begins with a header of the PROXY protocol, version 2. Default false. */
   readonly proxyProtocol?: boolean;
   /** Whether each session is logged when it is over. Default false. */
@@ -67,6 +69,7 @@ export const DEFAULT_UDP_PROXY_OPTIONS: Omit<
   responses: 0,
   maxSessions: 10_000,
   maxQueuedDatagrams: 32,
+  maxQueuedBytes: 16 * 1024 * 1024,
   proxyProtocol: false,
   accessLog: false,
   drainIdleTimeoutMs: 2_000,
@@ -250,6 +253,7 @@ export class UdpProxy<Ctx = void> implements Service {
     const { upstreamRecvBufferSize, upstreamSendBufferSize, bindToIpv4, bindToIpv6, ...options } = resolvedOptions;
     return {
       ...options,
+      queued: { bytes: 0 },
       dns: options.dns ?? sharedDnsCache(),
       callbacks: this.#callbacks,
       logger,
