@@ -8,7 +8,7 @@ import type { ConnectionHandler } from "../services/connection-handler.ts";
 import type { ServiceContext, ServicePlacement } from "../services/service.ts";
 import type { AcceptanceOptions } from "./acceptance-options.ts";
 import type { AcceptancePlan } from "./acceptance-plan.ts";
-import { Arrival } from "./arrival.ts";
+import { Arrival, heedErrors, ignoreErrors } from "./arrival.ts";
 import { applyFilter, type ConnectionFilter } from "./connection-filter.ts";
 import { ConnectionLimiter, ConnectionPlace, isLimited } from "./connection-limiter.ts";
 import { ConnectionRefused } from "./connection-refused.ts";
@@ -144,8 +144,9 @@ export class Acceptance {
       if (this.#preTls) await applyPreTls(this.#preTls, arrival, preTlsTimeoutMs);
       if (!this.#clientIsKnown) place?.takeForClient(accepted.clientAddress);
       const socket = this.#tls ? await this.#tls.secure(arrival) : arrival.socket;
+      if (socket.destroyed) throw new ConnectionRefused("client-gone", "the client closed it");
       arrival.leave();
-      if (socket === arrival.socket) arrival.handOver();
+      heedErrors(socket);
       this.#handOver(socket, accepted);
     } catch (error) {
       this.#refuse(arrival.socket, accepted, error);
@@ -167,13 +168,12 @@ export class Acceptance {
   }
 
   #refuse(socket: Socket, accepted: AcceptedConnection, error: unknown): void {
-    const refusal =
-      error instanceof ConnectionRefused
-        ? error
-        : new ConnectionRefused("internal-error", "it could not be taken", { cause: error });
-    socket.on("error", ignore);
+    ignoreErrors(socket);
     socket.destroy();
-    this.#refusals.add(refusal, accepted.clientAddress);
+    this.#refusals.add(
+      ConnectionRefused.because("internal-error", "it could not be taken", error),
+      accepted.clientAddress,
+    );
   }
 
   #handOver(socket: Socket, accepted: AcceptedConnection): void {
@@ -188,7 +188,7 @@ export class Acceptance {
 
   #handlerFailed(socket: Socket, error: unknown): void {
     this.#handlerErrors.inc();
-    socket.on("error", ignore);
+    ignoreErrors(socket);
     socket.destroy();
     this.#context.logger.error({ err: error, listener: this.#endpoint.address }, "the connection handler failed");
   }
@@ -213,5 +213,3 @@ const TIMEOUTS: { connectionFilterTimeoutMs: number; preTlsTimeoutMs: number } =
 };
 
 const handlerErrorsHelp = "Connections destroyed because their handler failed";
-
-function ignore(): void {}

@@ -25,7 +25,7 @@ export class Arrival implements PreTlsConnection {
     // In the next turn: whoever closed it, TLS for example, may have a better reason to tell.
     this.#onClose = () =>
       void setImmediate(() => this.refuse(new ConnectionRefused("client-gone", "the client closed it")));
-    socket.on("error", ignore);
+    ignoreErrors(socket);
     socket.on("close", this.#onClose);
   }
 
@@ -87,16 +87,21 @@ export class Arrival implements PreTlsConnection {
     if (serverAddress !== undefined) this.accepted.serverAddress = checked(serverAddress);
   }
 
-  /** It has arrived, or was refused. Whoever takes over the socket has to mind its errors. */
+  /** It has arrived, or was refused. */
   leave(): void {
     this.#deadline.dispose();
     this.socket.off("close", this.#onClose);
   }
+}
 
-  /** What the handler gets is this socket itself, and not TLS on top of it: it minds the errors from here on. */
-  handOver(): void {
-    this.socket.off("error", ignore);
-  }
+/** What breaks a connection on its way also closes it, which is enough to know. */
+export function ignoreErrors(socket: Socket): void {
+  socket.on("error", ignore);
+}
+
+/** Whoever takes the socket over minds its errors from here on. */
+export function heedErrors(socket: Socket): void {
+  socket.off("error", ignore);
 }
 
 function resolveWith<T>(value: T | Promise<T>, resolve: (value: T) => void, reject: (error: unknown) => void): void {

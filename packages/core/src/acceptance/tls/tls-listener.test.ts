@@ -253,6 +253,26 @@ describe("onHandshake", () => {
   });
 });
 
+describe("a client that leaves while onHandshake is waited for", () => {
+  it("is counted, and its error is nobody's", async () => {
+    const entered = Promise.withResolvers<TLSSocket>();
+    await using test = await listening({
+      onHandshake: (socket) => {
+        entered.resolve(socket);
+        return new Promise(() => {});
+      },
+    });
+    const transport = (await test.client()).socket;
+    await test.tlsClient({ socket: transport });
+    const socket = await entered.promise;
+    transport.resetAndDestroy();
+    // Nothing is read meanwhile: writing finds out.
+    socket.write("anybody there?");
+    await expect.poll(() => test.refused("client-gone")).toBe(1);
+    expect(test.handled.length).toBe(0);
+  });
+});
+
 describe("a handshake that fails", () => {
   it("is closed when nothing comes in time, while others are served", async () => {
     await using test = await listening({ handshakeTimeoutMs: 200 });

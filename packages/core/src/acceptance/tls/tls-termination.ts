@@ -3,7 +3,7 @@ import { createServer, type Server, type TLSSocket } from "node:tls";
 import type { Histogram, Labels } from "../../observability/metric.ts";
 import { durationBuckets } from "../../observability/metric.ts";
 import type { ServiceContext } from "../../services/service.ts";
-import type { Arrival } from "../arrival.ts";
+import { type Arrival, ignoreErrors } from "../arrival.ts";
 import { ConnectionRefused } from "../connection-refused.ts";
 import { handshakeRefusal } from "./handshake-failure.ts";
 import { type PreparedTls, prepareTls, type ResolvedTlsSettings } from "./server-options.ts";
@@ -29,7 +29,10 @@ export class TlsTermination {
     this.#settings = settings;
     this.#resolved = resolved;
     this.#server = createServer(resolved.options);
-    this.#server.on("secureConnection", (socket) => this.#handshakeOf(socket)?.resolve(socket));
+    this.#server.on("secureConnection", (socket) => {
+      ignoreErrors(socket);
+      this.#handshakeOf(socket)?.resolve(socket);
+    });
     this.#server.on("tlsClientError", (error, socket) => {
       this.#handshakeOf(socket)?.reject(handshakeRefusal(error, socket.authorizationError));
     });
