@@ -43,8 +43,8 @@ export class ConnectionLimiter<T> {
    * Waits for a turn. With `connection` undefined, the caller makes one, and says `freed` when it could not, or when the
    * connection is closed.
    * @param fresh Whether a connection that was used before will not do.
-   * @param makeRoom Called when there are as many as may be: closes an idle one of these keys, which the caller cannot use.
-   * @returns whether there was one; then the turn comes in a moment.
+   * @param makeRoom Called when there are as many as may be: closes an idle one of these keys, which the caller cannot use,
+   * and says whether there was one; then the turn comes in a moment.
    * @throws CirqueError `ConnectionLimitReached` when too many wait, `ConnectionLimitTimedout` when nothing became free.
    */
   enter(
