@@ -23,7 +23,10 @@ export interface Round {
 
 /** What happens in a round, beside the load and a reload. */
 export interface RoundPlan {
-  /** Whether the process is replaced: in the first half only, since the memory of one process is to be watched. */
+  /**
+   * Whether the process is replaced: in the first third only, since the memory of one process is to be watched in the second
+   * half, and it grows once when the first of its threads is replaced.
+   */
   readonly upgrade: boolean;
   /** The data thread to kill, if any. Each lives for long enough to be started again at once. */
   readonly kill: number | undefined;
@@ -38,7 +41,7 @@ const roundsBetweenKills = 4;
 export function planRound(number: number, rounds: number, threads: number): RoundPlan {
   const kills = Math.floor((number + 2) / roundsBetweenKills);
   return {
-    upgrade: number <= rounds / 2 && number % 2 === 1,
+    upgrade: number <= rounds / 3 && number % 2 === 1,
     kill: threads > 1 && (number + 2) % roundsBetweenKills === 0 ? 1 + (kills % threads) : undefined,
     wrongFile: number % 3 === 0,
   };

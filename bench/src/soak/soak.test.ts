@@ -24,8 +24,8 @@ describe("parseSoakArguments", () => {
 describe("planRound", () => {
   const plans = Array.from({ length: 24 }, (_, index) => planRound(index + 1, 24, 2));
 
-  it("upgrades in the first half only", () => {
-    expect(plans.flatMap(({ upgrade }, index) => (upgrade ? [index + 1] : []))).toEqual([1, 3, 5, 7, 9, 11]);
+  it("upgrades in the first third only", () => {
+    expect(plans.flatMap(({ upgrade }, index) => (upgrade ? [index + 1] : []))).toEqual([1, 3, 5, 7]);
   });
 
   it("kills each thread in turn, and each of them seldom", () => {
@@ -84,7 +84,7 @@ describe("judge", () => {
     pooled: 12,
   };
   const outcome: SoakOutcome = {
-    rounds: Array.from({ length: 40 }, () => round),
+    rounds: Array.from({ length: 120 }, () => round),
     descriptorsAtRest: 30,
     delayP50Ms: 0.1,
     delayP99Ms: 5,
@@ -94,13 +94,13 @@ describe("judge", () => {
     judge({ ...outcome, ...changed })
       .map((finding) => formatFinding(finding).slice(0, 1))
       .join("");
-  const withRounds = (change: (index: number) => Partial<Round>, length = 40): Partial<SoakOutcome> => ({
+  const withRounds = (change: (index: number) => Partial<Round>, length = 120): Partial<SoakOutcome> => ({
     rounds: Array.from({ length }, (_, index) => ({ ...round, ...change(index) })),
   });
 
   it("finds nothing wrong where nothing is", () => {
     expect(marks({})).toBe("o   ooo");
-    expect(formatFinding(judge(outcome)[0] ?? { text: "", good: undefined })).toBe("ok    0 of 40000 requests failed");
+    expect(formatFinding(judge(outcome)[0] ?? { text: "", good: undefined })).toBe("ok    0 of 120000 requests failed");
   });
 
   it("finds a failed request, and lets those in flight on a killed thread be", () => {
@@ -111,8 +111,8 @@ describe("judge", () => {
   it("finds memory that grows in the second half, when there are rounds enough", () => {
     const growing = (index: number): Partial<Round> => ({ rssBytes: index * 200 * 1024 });
     expect(marks(withRounds(growing))).toBe("o   Woo");
-    expect(marks(withRounds(growing, 10))).toBe("o    oo");
-    expect(marks(withRounds((index) => growing(Math.min(index, 20))))).toBe("o   ooo");
+    expect(marks(withRounds(growing, 100))).toBe("o    oo");
+    expect(marks(withRounds((index) => growing(Math.min(index, 60))))).toBe("o   ooo");
   });
 
   it("finds descriptors that stay, and late event loops", () => {
