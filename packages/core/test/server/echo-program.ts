@@ -7,13 +7,15 @@ import { ListeningService } from "../../src/services/listening-service.ts";
 import { EchoHandler } from "./echo-handler.ts";
 
 // A server as a user writes it: it echoes at the addresses in ECHO_ADDRESSES and shows metrics. When it runs, it
-// prints one line for each address. ECHO_MAX_CONNECTIONS limits them. NEVER_READY, or the file NEVER_READY_IF, adds a task that becomes ready only when the server
-// stops; FAIL_IN_THREAD is the number of a thread in which the program fails.
+// prints one line for each address. ECHO_MAX_CONNECTIONS limits its connections, and ECHO_TLS holds settings of TLS.
+// NEVER_READY, or the file NEVER_READY_IF, adds a task that becomes ready only when the server stops; FAIL_IN_THREAD is
+// the number of a thread in which the program fails.
 const server = new Server();
 if (process.env.FAIL_IN_THREAD === String(server.threadIndex)) throw new Error("fails in this thread");
 const echo = new ListeningService("echo", new EchoHandler());
 for (const address of (process.env.ECHO_ADDRESSES ?? "127.0.0.1:0").split(",")) {
   if (address.startsWith("unix:")) echo.addUnix(address);
+  else if (process.env.ECHO_TLS) echo.addTls(address, JSON.parse(process.env.ECHO_TLS));
   else echo.addTcp(address, { bindRetries: 0 });
 }
 if (process.env.ECHO_MAX_CONNECTIONS) {
