@@ -67,6 +67,45 @@ seconds_count{route="a"} 4
     expect(await registry.exposition()).not.toContain('g{of="x"}');
   });
 
+  it("asks only the latest of the sources with the same labels, and the earlier one cannot take it away", async () => {
+    const registry = new MetricsRegistry();
+    const removeFirst = registry.gaugeFrom("g", "G", () => 1, { of: "x" });
+    registry.gaugeFrom("g", "G", () => 2, { of: "x" });
+    removeFirst();
+    expect(await registry.exposition()).toContain('g{of="x"} 2\n');
+  });
+
+  it("adds up sources of further label combinations when there are too many", async () => {
+    const registry = new MetricsRegistry({ maxSeriesPerMetric: 1 });
+    const removals = [1, 10, 100].map((value) => registry.gaugeFrom("g", "G", () => value, { of: `${value}` }));
+    registry.gaugeFrom("g", "G", () => 20, { of: "10" });
+    expect(await registry.exposition()).toMatch(/^g\{of="1"\} 1\ng\{of="other"\} 120$/m);
+    for (const remove of removals) remove();
+    expect(await registry.exposition()).toMatch(/TYPE g gauge\ng\{of="other"\} 20\n/);
+  });
+
+  it("does not ask a source again that has not answered", async () => {
+    const registry = new MetricsRegistry();
+    const answer = Promise.withResolvers<number>();
+    let asked = 0;
+    registry.gaugeFrom("slow", "S", () => {
+      asked++;
+      return answer.promise;
+    });
+    const pages = Promise.all([registry.exposition(), registry.exposition()]);
+    answer.resolve(7);
+    for (const page of await pages) expect(page).toContain("slow 7\n");
+    expect(asked).toBe(1);
+    await registry.exposition();
+    expect(asked).toBe(2);
+  });
+
+  it.each(["1", undefined, null, {}])("shows no number when a source gives %j", async (value) => {
+    const registry = new MetricsRegistry();
+    registry.gaugeFrom("g", "G", () => value as number);
+    expect(await registry.exposition()).toContain("g Nan\n");
+  });
+
   it("shows the other metrics when a source fails", async () => {
     const registry = new MetricsRegistry();
     registry.gaugeFrom("broken", "B", () => {
@@ -110,6 +149,8 @@ seconds_count{route="a"} 4
     ["another kind", (r: MetricsRegistry) => r.gauge("a_total", "A"), "it is a counter and cannot be a gauge as well"],
     ["other labels", (r: MetricsRegistry) => r.counter("a_total", "A", { x: "1" }), "its labels are [] and not [x]"],
     ["other buckets", (r: MetricsRegistry) => r.histogram("h", "H", [2]), "its buckets are [1]"],
+    ["a value for what a source tells", (r: MetricsRegistry) => r.gauge("asked", "A"), "a source tells its value"],
+    ["a source for what is set", (r: MetricsRegistry) => r.gaugeFrom("set", "S", () => 1), "it is set"],
     ["a bad name", (r: MetricsRegistry) => r.counter("a b", "A"), "the name is not one that Prometheus accepts"],
     ["a bad label", (r: MetricsRegistry) => r.counter("b", "B", { "x-y": "1" }), '"x-y" is not a label name'],
     ["a reserved label", (r: MetricsRegistry) => r.histogram("i", "I", [1], { le: "1" }), '"le" is not a label name'],
@@ -119,6 +160,8 @@ seconds_count{route="a"} 4
     const registry = new MetricsRegistry();
     registry.counter("a_total", "A");
     registry.histogram("h", "H", [1]);
+    registry.gaugeFrom("asked", "A", () => 1);
+    registry.gauge("set", "S");
     expect(() => use(registry)).toThrow(expect.objectContaining({ code: "InvalidArgument" }));
     expect(() => use(registry)).toThrow(message);
   });

@@ -241,6 +241,15 @@ describe("the metrics of several threads", () => {
     expect(logger.records).toMatchObject([{ fields: { reason: expect.stringContaining("it is a gauge") } }]);
   });
 
+  it("do not keep a thread alive that has nothing else to do", async () => {
+    const thread = start("1");
+    await thread.run({ do: "source", name: "s", value: 1 });
+    const ended = thread.ended();
+    await thread.run({ do: "listenNoMore" });
+    await ended;
+    expect(await shown()).toMatchObject({ early_total: 1, 'cirque_thread_up{thread="1"}': 0 });
+  });
+
   it("take no more memory when threads die again and again", async () => {
     const arrayBuffers = liveArrayBuffers();
     for (let round = 0; round < 1_000; round++) {
@@ -337,6 +346,11 @@ class CountingThread {
   async work(work: Work): Promise<void> {
     this.#worker.postMessage(work);
     await once(this.#worker, "message");
+  }
+
+  async ended(): Promise<void> {
+    await once(this.#worker, "exit");
+    this.#end();
   }
 
   async kill(): Promise<void> {

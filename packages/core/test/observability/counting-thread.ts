@@ -11,7 +11,8 @@ export type Command =
   | { readonly do: "removeSource"; readonly name: string }
   | { readonly do: "sourceWithoutAnswer"; readonly name: string }
   | { readonly do: "send"; readonly message: unknown }
-  | { readonly do: "closePort" };
+  | { readonly do: "closePort" }
+  | { readonly do: "listenNoMore" };
 
 /** What the thread never finishes: counting, and waiting until the first number of `until` is not 0. */
 export type Work =
@@ -52,6 +53,9 @@ function run(command: Command | Work): void {
       break;
     case "closePort":
       metricsPort.close();
+      break;
+    case "listenNoMore":
+      parentPort?.unref();
       break;
     case "countForEver": {
       const counter = registry.counter(command.name, "Counted");
