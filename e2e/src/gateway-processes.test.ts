@@ -3,14 +3,8 @@ import { describe, expect, it } from "vitest";
 import { GatewayProcess } from "./gateway/gateway-process.ts";
 import { Origin } from "./gateway/origin.ts";
 
-// The system tells these things in /proc, which only Linux has.
+// The system tells this in /proc, which only Linux has.
 describe.runIf(process.platform === "linux")("The process of a gateway", { timeout: 60_000 }, () => {
-  it("names its data threads (SVC-09)", async () => {
-    await using origin = await Origin.start();
-    await using gateway = await GatewayProcess.start({ threads: 2, origins: [origin.address], mark: "" });
-    expect(await threadNames(gateway.pid)).toEqual(expect.arrayContaining(["data 1", "data 2"]));
-  });
-
   it("leaves its sockets to no program that it starts, also when it has inherited them (V9-21)", async () => {
     await using origin = await Origin.start();
     await using gateway = await GatewayProcess.start({ threads: 2, origins: [origin.address], mark: "" });
@@ -20,11 +14,6 @@ describe.runIf(process.platform === "linux")("The process of a gateway", { timeo
     await expectPrivateSockets(gateway.pid);
   });
 });
-
-async function threadNames(pid: number): Promise<readonly string[]> {
-  const threads = await readdir(`/proc/${pid}/task`);
-  return Promise.all(threads.map(async (id) => (await readFile(`/proc/${pid}/task/${id}/comm`, "utf8")).trimEnd()));
-}
 
 /** The sockets of a process, standard descriptors left out: a program that it starts now would inherit none. */
 async function expectPrivateSockets(pid: number): Promise<void> {

@@ -5,7 +5,33 @@ import { LongRuns } from "./gateway/long-runs.ts";
 import { Origin } from "./gateway/origin.ts";
 import { Traffic } from "./gateway/traffic.ts";
 
+const times = 5;
+
 describe.each([1, 2])("A gateway with %i thread(s)", { timeout: 120_000 }, (threads) => {
+  it(`loses nothing in ${times} upgrades and ${times} reloads (P6)`, async () => {
+    await using origin = await Origin.start();
+    await using gateway = await GatewayProcess.start({ threads, origins: [origin.address], mark: "0" });
+    await using traffic = new Traffic(gateway.address);
+    await traffic.more(20);
+    for (let time = 1; time <= times; time++) {
+      const acrossUpgrade = await LongRuns.start(gateway.address);
+      const { oldProcessEnded } = await gateway.upgrade();
+      await traffic.more(20);
+      await acrossUpgrade.finish(origin);
+      await oldProcessEnded();
+      expect(await processesThatServe(gateway)).toEqual([String(gateway.pid)]);
+
+      const acrossReload = await LongRuns.start(gateway.address);
+      await gateway.configure({ mark: `${time}` });
+      await gateway.reload();
+      expect(await marks(gateway)).toEqual([`${time}`]);
+      await traffic.more(20);
+      await acrossReload.finish(origin);
+    }
+    await traffic.stop();
+    expect(failures(traffic)).toEqual({});
+  });
+
   it("loses nothing when the new configuration is wrong, and says what is wrong with it", async () => {
     await using origin = await Origin.start();
     await using gateway = await GatewayProcess.start({ threads, origins: [origin.address], mark: "good" });
