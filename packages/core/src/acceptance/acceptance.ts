@@ -5,7 +5,7 @@ import type { Endpoint } from "../listeners/endpoint.ts";
 import type { Counter } from "../observability/metric.ts";
 import { withDefaults } from "../options/with-defaults.ts";
 import type { ConnectionHandler } from "../services/connection-handler.ts";
-import type { ServiceContext, ServicePlacement } from "../services/service.ts";
+import type { ReloadAnswer, ServiceContext, ServicePlacement } from "../services/service.ts";
 import type { AcceptanceOptions } from "./acceptance-options.ts";
 import type { AcceptancePlan } from "./acceptance-plan.ts";
 import { Arrival, heedErrors, ignoreErrors } from "./arrival.ts";
@@ -110,6 +110,14 @@ export class Acceptance {
     }
     if (this.#direct) this.#handOver(socket, accepted);
     else void this.#receive(new Arrival(socket, accepted), place);
+  }
+
+  /**
+   * Reads the files of certificates again. What it returns puts them to use.
+   * @throws CirqueError for one that cannot be used.
+   */
+  reload(): ReloadAnswer {
+    return this.#tls?.reload();
   }
 
   /**

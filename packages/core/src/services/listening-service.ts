@@ -124,8 +124,13 @@ export class ListeningService<Handler extends ConnectionHandler = ConnectionHand
     };
   }
 
-  reload(configuration: ServerConfiguration): ReloadAnswer | Promise<ReloadAnswer> {
-    return this.handler.reload?.(configuration);
+  /** Reads the files of certificates again, besides what the handler does. One that cannot be used refuses the reload. */
+  async reload(configuration: ServerConfiguration): Promise<ReloadAnswer> {
+    const answers = this.#acceptances.map((acceptance) => acceptance.reload());
+    answers.push(await this.handler.reload?.(configuration));
+    return () => {
+      for (const apply of answers) apply?.();
+    };
   }
 
   async stop(force: AbortSignal): Promise<void> {

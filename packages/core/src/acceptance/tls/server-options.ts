@@ -19,6 +19,8 @@ export interface ResolvedTlsSettings {
   readonly handshakeTimeoutMs: number;
   /** Whether a client that offers no protocol is refused. */
   readonly requiresAlpn: boolean;
+  /** Lets what `certificateFor` gives be read again. */
+  forgetCertificates(): void;
 }
 
 /**
@@ -44,10 +46,11 @@ function resolve(settings: TlsSettings): ResolvedTlsSettings {
   assertProtocols(alpn);
   const certificate = certificateOf(settings);
   const context = contextOptions(settings);
+  const chosen = new ChosenContexts(context);
   const options: TlsOptions = {
     ...context,
     ...(certificate && pemOf(certificate)),
-    ...(certificateFor && { SNICallback: sniCallback(certificateFor, context, certificate !== undefined) }),
+    ...(certificateFor && { SNICallback: sniCallback(certificateFor, chosen, certificate !== undefined) }),
     ...(alpn.length > 0 && { ALPNProtocols: [...alpn] }),
     ...(settings.clientCertificates && {
       requestCert: true,
@@ -63,6 +66,7 @@ function resolve(settings: TlsSettings): ResolvedTlsSettings {
     certificate,
     handshakeTimeoutMs,
     requiresAlpn: alpn.length > 0 && !alpn.includes("http/1.1"),
+    forgetCertificates: () => chosen.forget(),
   };
 }
 
@@ -113,23 +117,12 @@ function pemOf({ cert, key, passphrase }: CertificateMaterial): SecureContextOpt
 /** Node's callback for the name in the hello, over one that may be async and gives certificates. */
 function sniCallback(
   choose: CertificateChooser,
-  common: SecureContextOptions,
+  contexts: ChosenContexts,
   hasDefault: boolean,
 ): NonNullable<TlsOptions["SNICallback"]> {
-  const contexts = new WeakMap<object, SecureContext>();
-  const contextOf = (chosen: CertificateSource | SecureContext | undefined): SecureContext | undefined => {
-    if (chosen === undefined) return undefined;
-    if ("context" in chosen) return chosen;
-    let context = contexts.get(chosen);
-    if (context === undefined) {
-      context = createSecureContext({ ...common, ...pemOf(readCertificate(chosen)) });
-      contexts.set(chosen, context);
-    }
-    return context;
-  };
   return (serverName, done) => {
     void (async () => choose(serverName))()
-      .then(contextOf)
+      .then((chosen) => contexts.of(chosen))
       .then(
         (context) => {
           if (context === undefined && !hasDefault) done(new NoCertificate(`no certificate for ${serverName}`));
@@ -138,6 +131,32 @@ function sniCallback(
         (error: unknown) => done(new CertificateChoiceFailed("certificateFor failed", { cause: error })),
       );
   };
+}
+
+/** What OpenSSL makes of the certificates that were chosen, each once. */
+class ChosenContexts {
+  readonly #common: SecureContextOptions;
+  #contexts = new WeakMap<object, SecureContext>();
+
+  /** @param common What holds whichever is chosen. */
+  constructor(common: SecureContextOptions) {
+    this.#common = common;
+  }
+
+  of(chosen: CertificateSource | SecureContext | undefined): SecureContext | undefined {
+    if (chosen === undefined) return undefined;
+    if ("context" in chosen) return chosen;
+    let context = this.#contexts.get(chosen);
+    if (context === undefined) {
+      context = createSecureContext({ ...this.#common, ...pemOf(readCertificate(chosen)) });
+      this.#contexts.set(chosen, context);
+    }
+    return context;
+  }
+
+  forget(): void {
+    this.#contexts = new WeakMap();
+  }
 }
 
 /** Nobody has a certificate for the name. */

@@ -347,6 +347,45 @@ describe("session tickets", () => {
   });
 });
 
+describe("a reload", () => {
+  it("reads certificates again; connections that are open stay as they are", async () => {
+    const source = { cert: file("renewed.pem", site.cert), key: file("renewed.key", site.key) };
+    const chosen = { cert: file("chosen.pem", site.cert), key: file("chosen.key", site.key) };
+    await using test = await listening({
+      ...source,
+      certificateFor: (name) => (name === "chosen.example" ? chosen : undefined),
+    });
+    const subjectFor = async (servername: string): Promise<unknown> =>
+      (await test.tlsClient({ servername })).getPeerCertificate().subject.CN;
+    const before = await test.tlsClient();
+    expect(await subjectFor("chosen.example")).toBe("site");
+    for (const { cert, key } of [source, chosen]) {
+      writeFileSync(cert, other.cert);
+      writeFileSync(key, other.key);
+    }
+    const apply = await test.service.reload(test.context.configuration);
+    expect(await subjectFor("site.example")).toBe("site");
+    apply?.();
+    expect(await subjectFor("site.example")).toBe("other");
+    expect(await subjectFor("chosen.example")).toBe("other");
+    before.write("still here");
+    expect(String((await once(before, "data"))[0])).toBe("still here");
+  });
+
+  it("is refused by a file that cannot be used, and changes nothing", async () => {
+    const cert = file("broken.pem", site.cert);
+    await using test = await listening({ cert });
+    writeFileSync(cert, "-----BEGIN NOTHING-----");
+    await expect(test.service.reload(test.context.configuration)).rejects.toMatchObject({
+      code: "InvalidCert",
+      message: `${cert} (tls.cert) holds no certificate in PEM`,
+    });
+    writeFileSync(cert, other.cert);
+    await expect(test.service.reload(test.context.configuration)).rejects.toThrow("is not the key of the certificate");
+    expect(await test.tlsOutcome()).toBe("echoed");
+  });
+});
+
 describe("a TLS acceptor", () => {
   it("gives the settings when the listener starts, and can change the certificate while it serves", async () => {
     let renew: (pair: PemPair) => void = () => {};

@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 import type { Histogram, Labels } from "../../observability/metric.ts";
 import { durationBuckets } from "../../observability/metric.ts";
-import type { ServiceContext } from "../../services/service.ts";
+import type { ReloadAnswer, ServiceContext } from "../../services/service.ts";
 import { type Arrival, ignoreErrors } from "../arrival.ts";
 import { ConnectionRefused } from "../connection-refused.ts";
 import { handshakeRefusal } from "./handshake-failure.ts";
@@ -16,6 +16,7 @@ export class TlsTermination {
   readonly #settings: TlsSettings;
   readonly #resolved: ResolvedTlsSettings;
   readonly #server: Server;
+  readonly #hasAcceptor: boolean;
   readonly #detach: (() => void) | undefined;
   readonly #handshakeSeconds: Histogram;
   readonly #underWay = new WeakMap<Socket, PromiseWithResolvers<TLSSocket>>();
@@ -40,6 +41,7 @@ export class TlsTermination {
     const help = "From the beginning of a TLS handshake with a client to its end";
     const { metrics } = context;
     this.#handshakeSeconds = metrics.histogram("cirque_tls_handshake_duration_seconds", help, durationBuckets, labels);
+    this.#hasAcceptor = acceptor !== undefined;
     this.#detach = acceptor?.attach?.(this.#server, context);
   }
 
@@ -78,6 +80,20 @@ export class TlsTermination {
     }
     this.#handshakeSeconds.observe(handshakeMs / 1_000);
     return secured;
+  }
+
+  /**
+   * Reads the files of certificates again; what it returns shows them to clients that come from then on. An acceptor does
+   * that by itself.
+   * @throws CirqueError for a file that cannot be used.
+   */
+  reload(): ReloadAnswer {
+    if (this.#hasAcceptor) return undefined;
+    const { resolved } = prepareTls(this.#settings);
+    return () => {
+      this.#server.setSecureContext(resolved.options);
+      this.#resolved.forgetCertificates();
+    };
   }
 
   /** Lets go of what the listener had for TLS. */
