@@ -104,6 +104,34 @@ describe.each(kinds)("passing on what a connection lends that was %s", (kind) =>
     expect(Buffer.from(sink.peer.text, "latin1").equals(sent)).toBe(true);
     expect(buffers.size).toBeLessThan(60);
   });
+
+  it("leaves no buffer with connections that are idle", async () => {
+    const buffers = new Set<ArrayBufferLike>();
+    for (let count = 0; count < 20; count++) {
+      using source = await pair(kind);
+      using sink = await pair("accepted");
+      source.connection.lendsReads = true;
+      let received = 0;
+      source.connection.listener = {
+        onBytes(chunk): void {
+          received += chunk.length;
+          if (chunk.length > 16 * 1024) buffers.add(chunk.buffer);
+          if (!sink.connection.writeLent(chunk)) source.connection.pause();
+        },
+        onEnd: () => {},
+        onDrain: () => {},
+        onClose: () => {},
+      };
+      sink.connection.listener = { ...source.connection.listener, onDrain: () => source.connection.resume() };
+      source.connection.resume();
+      source.peer.send(randomBytes(512 * 1024));
+      await expect.poll(() => received).toBe(512 * 1024);
+      source.peer.send("a little");
+      await expect.poll(() => received).toBe(512 * 1024 + 8);
+      await expect.poll(() => sink.peer.text.length).toBe(received);
+    }
+    expect(buffers.size).toBeLessThan(5);
+  });
 });
 
 describe.each(kinds)("reading from a connection that was %s", (kind) => {

@@ -321,10 +321,10 @@ const CONNECTION = Symbol("connection");
  * For `net.connect`: reads go to the connection that is made of the socket, at small cost. Connections to origins are few,
  * and the same ones carry large responses again and again.
  */
-export const connectReadOptions: OnReadOpts = readOptions(onRead, true);
+export const connectReadOptions: OnReadOpts = readOptions(onRead, true, lendsReads);
 
 /** Clients are many, and mostly idle. */
-const acceptReadOptions: OnReadOpts = readOptions(onRead, false);
+const acceptReadOptions: OnReadOpts = readOptions(onRead, false, lendsReads);
 
 /**
  * A connection that a server accepted; its socket belongs to it from here on.
@@ -354,6 +354,10 @@ function onRead(this: Socket, chunk: Buffer): AfterRead {
   if (connection === undefined) return this.push(chunk) ? "taken" : "stop";
   connection.listener.onBytes(chunk);
   return connection.lendsReads ? "lent" : "taken";
+}
+
+function lendsReads(socket: Socket): boolean {
+  return (socket as Bound)[CONNECTION]?.lendsReads === true;
 }
 
 function onEnd(this: Socket): void {

@@ -15,8 +15,14 @@ const BUFFER_BYTES = 68 * 1024;
  * @param receive Takes what was read, and says what then.
  * @param keepsBuffer Whether a socket that has read much keeps a buffer of its own from there on, also while it is idle.
  * Otherwise it goes back to the common one when it reads little, and the next large read is copied once.
+ * @param lends Whether what this socket reads is only lent. Then its large buffer goes to another socket when it reads
+ * little: many such sockets are idle, each of which would keep one.
  */
-export function readOptions(receive: (this: Socket, chunk: Buffer) => AfterRead, keepsBuffer: boolean): OnReadOpts {
+export function readOptions(
+  receive: (this: Socket, chunk: Buffer) => AfterRead,
+  keepsBuffer: boolean,
+  lends: (socket: Socket) => boolean = () => false,
+): OnReadOpts {
   return {
     buffer: () => {
       if (!answering) return shared; // a new socket asks for its first buffer
@@ -28,8 +34,17 @@ export function readOptions(receive: (this: Socket, chunk: Buffer) => AfterRead,
       const read = buffer as Buffer; // what the function above returned
       const bulk = bytes >= BULK_BYTES;
       const own = read !== shared;
+      if (bulk && !own && lends(this as Socket)) {
+        const lent = spares.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
+        read.copy(lent, 0, 0, bytes);
+        receive.call(this as Socket, lent.subarray(0, bytes));
+        next = lent;
+        answering = true;
+        return true;
+      }
       const then = receive.call(this as Socket, bulk && own ? read.subarray(0, bytes) : copyOf(read, bytes));
       if (bulk) next = own && then === "lent" ? undefined : Buffer.allocUnsafeSlow(BUFFER_BYTES);
+      else if (own && then === "lent") next = putBack(read);
       else next = own && !keepsBuffer ? shared : undefined;
       answering = true;
       return then !== "stop";
@@ -42,6 +57,16 @@ export function readOptions(receive: (this: Socket, chunk: Buffer) => AfterRead,
  * nothing more is read until the socket's stream asks for it.
  */
 export type AfterRead = "taken" | "lent" | "stop";
+
+/** Buffers that were lent and came back. */
+const spares: Buffer[] = [];
+const MAX_SPARES = 32;
+
+/** @returns the buffer to read into from here on. */
+function putBack(buffer: Buffer): Buffer {
+  if (spares.length < MAX_SPARES) spares.push(buffer);
+  return shared;
+}
 
 function copyOf(buffer: Buffer, bytes: number): Buffer {
   const copy = bytes < BULK_BYTES ? Buffer.allocUnsafe(bytes) : Buffer.allocUnsafeSlow(bytes);
