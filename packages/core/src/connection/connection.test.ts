@@ -134,6 +134,25 @@ describe.each(kinds)("passing on what a connection lends that was %s", (kind) =>
   });
 });
 
+describe.each(kinds)("resetting a connection that was %s", (kind) => {
+  it.each([
+    ["just after its end", 0],
+    ["while much waits to leave in front of its end", 32 * 1024 * 1024],
+  ])("closes it %s", async (_when, bytes) => {
+    using it = await pair(kind);
+    it.peer.socket.pause();
+    if (bytes > 0) it.connection.write(Buffer.alloc(bytes));
+    it.connection.end();
+    if (bytes === 0) await Promise.resolve();
+    it.connection.reset();
+    await expect.poll(() => it.listener.events).toContain("close");
+    it.peer.socket.resume();
+    await it.peer.whenClosed();
+    expect(it.peer.text.length < bytes || bytes === 0).toBe(true);
+    expect(it.peer.ended).toBe(bytes === 0);
+  });
+});
+
 describe.each(kinds)("reading from a connection that was %s", (kind) => {
   it("begins at resume, and tells bytes, end and close", async () => {
     using it = await pair(kind);

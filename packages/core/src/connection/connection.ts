@@ -193,7 +193,11 @@ export class Connection {
   /** Closes at once with a reset, so that the peer cannot take what it got for the whole. */
   reset(): void {
     this.#held = "";
-    if ("resetAndDestroy" in this.socket && this.tls === undefined) this.socket.resetAndDestroy();
+    const { socket } = this;
+    // While the end itself is leaving, with all that was written before it, the system refuses to reset, and Node would
+    // never close what it refused. The other end gets the whole either way.
+    const isEnding = socket.writableEnded && !socket.writableFinished && socket.writableLength === 0;
+    if ("resetAndDestroy" in socket && this.tls === undefined && !isEnding) socket.resetAndDestroy();
     else this.destroy();
   }
 
