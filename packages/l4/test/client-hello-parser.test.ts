@@ -43,8 +43,10 @@ describe("what it reads", () => {
     });
   });
 
-  it("the name in lower case", () => {
+  it("the name in lower case, without the dot of the root", () => {
     expect(parse(ordinary)).toMatchObject({ hello: { serverName: "shop.example" } });
+    const rooted = records(helloMessage({ extensions: [serverNames("shop.example.")] }));
+    expect(parse(rooted)).toMatchObject({ hello: { serverName: "shop.example" } });
   });
 
   it("one without extensions, of TLS 1.0", () => {

@@ -390,3 +390,23 @@ it("goes on to the next peer when one does not answer in time", async () => {
   expect(await client.bytes(5)).toBe("hello");
   expect(await proxy.metrics.exposition()).toMatch(/^cirque_tcp_connect_retries_total\{.*\} 1$/m);
 });
+
+it("closes a connection that `newCtx` fails for, and serves the next", async () => {
+  await using upstream = await Upstream.start("hello");
+  let first = true;
+  await using proxy = await TestTcpProxy.start<void>({
+    newCtx() {
+      if (!first) return;
+      first = false;
+      throw new Error("broken");
+    },
+    upstreamPeer: () => new Peer(upstream.address),
+  });
+  using client = await proxy.connect();
+  await client.whenEnded();
+  expect(client.text).toBe("");
+  using next = await proxy.connect();
+  expect(await next.bytes(5)).toBe("hello");
+  expect(proxy.logger.messages("error")).toEqual(["the callback `newCtx` failed"]);
+  expect(await proxy.metrics.exposition()).toMatch(/^cirque_tcp_failures_total\{(?=.*reason="callback").*\} 1$/m);
+});

@@ -228,6 +228,24 @@ describe("a session", () => {
   });
 });
 
+it("drops a datagram that `newCtx` fails for, and takes the next", async () => {
+  await using upstream = await UdpEndPoint.answering((data) => data);
+  let first = true;
+  await using proxy = await TestUdpProxy.start<void>({
+    newCtx() {
+      if (!first) return;
+      first = false;
+      throw new Error("broken");
+    },
+    upstreamPeer: () => ({ address: upstream.address }),
+  });
+  await using client = await UdpEndPoint.bind();
+  client.send("lost", proxy.address);
+  client.send("found", proxy.address);
+  expect(await client.text()).toBe("found");
+  expect(proxy.logger.messages("warn")).toEqual(["a session failed"]);
+});
+
 describe("a peer", () => {
   it("that nobody listens at ends the session, and the next one may go elsewhere", async () => {
     const gone = await UdpEndPoint.bind();

@@ -1,7 +1,7 @@
 /** What the first message of a TLS client says in clear (RFC 8446, 4.1.2). */
 export interface ClientHello {
   /**
-   * The name that the client asks for (RFC 6066, 3), in lower case; `undefined` when it names none, an IP address for
+   * The name that the client asks for (RFC 6066, 3), in lower case, without a dot at its end; `undefined` when it names none, an IP address for
    * example. With `encryptedClientHello` it is the outer name: that of the front, not of the site.
    */
   readonly serverName: string | undefined;

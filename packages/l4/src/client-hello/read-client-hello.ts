@@ -32,7 +32,7 @@ function readExtensions(bytes: Buffer, legacyVersion: number): ClientHello | Cli
       const name = readServerName(data);
       if (name === BROKEN) return "bad-message";
       if (name !== undefined && !HOST_NAME.test(name)) return "bad-server-name";
-      serverName = name?.toLowerCase();
+      serverName = name?.toLowerCase().replace(/\.$/, "");
     } else if (type === ALPN) {
       const protocols = readProtocols(data);
       if (protocols === BROKEN) return "bad-message";

@@ -41,11 +41,11 @@ export class TcpExchange<Ctx> {
   #upstream: Connection | undefined;
   #stopped = false;
 
-  constructor(environment: TcpEnvironment<Ctx>, socket: Socket, accepted: AcceptedConnection) {
+  constructor(environment: TcpEnvironment<Ctx>, socket: Socket, accepted: AcceptedConnection, ctx: Ctx) {
     this.#environment = environment;
     this.#downstream = acceptedConnection(socket, nobody, accepted);
     this.session = new TcpSession(this.#downstream, accepted);
-    this.#ctx = environment.callbacks.newCtx?.() as Ctx; // without newCtx, Ctx is void
+    this.#ctx = ctx;
   }
 
   /** Resolves when both connections are closed and the exchange is logged. Never rejects. */

@@ -102,7 +102,14 @@ export class TcpProxy<Ctx> implements ConnectionHandler {
   }
 
   handle(socket: Socket, accepted: AcceptedConnection): void {
-    const exchange = new TcpExchange(this.#environment, socket, accepted);
+    let ctx: Ctx;
+    try {
+      ctx = this.#callbacks.newCtx?.() as Ctx; // without newCtx, Ctx is void
+    } catch (error) {
+      this.#refuse(socket, error);
+      return;
+    }
+    const exchange = new TcpExchange(this.#environment, socket, accepted, ctx);
     this.#exchanges.add(exchange);
     void exchange.run().finally(() => {
       this.#exchanges.delete(exchange);
@@ -126,6 +133,15 @@ export class TcpProxy<Ctx> implements ConnectionHandler {
       });
     }
     force.removeEventListener("abort", stopAll);
+  }
+
+  #refuse(socket: Socket, error: unknown): void {
+    const { metrics, logger } = this.#environment;
+    socket.on("error", () => {});
+    socket.destroy();
+    metrics.connections.inc();
+    metrics.failed("callback");
+    logger.error({ err: error }, "the callback `newCtx` failed");
   }
 
   #createEnvironment({ name, keylog, connect, ...options }: Required<TcpProxyOptions>): TcpEnvironment<Ctx> {

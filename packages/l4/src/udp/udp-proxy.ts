@@ -244,7 +244,7 @@ export class UdpProxy<Ctx = void> implements Service {
       return new UdpFlow(environment, this.#table, session, client);
     } catch (error) {
       environment.metrics.dropped("no-peer");
-      environment.logger.error({ err: error }, "the callback `newCtx` failed");
+      environment.warn(CirqueError.because("InternalError", "the callback `newCtx` failed", error));
       return undefined;
     }
   }
