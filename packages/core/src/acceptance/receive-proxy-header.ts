@@ -1,6 +1,5 @@
 import { BlockList, isIP } from "node:net";
 import { CirqueError } from "../errors/cirque-error.ts";
-import type { AcceptedConnection } from "../listeners/accepted-connection.ts";
 import { MalformedProxyHeader } from "../proxy-protocol/malformed-proxy-header.ts";
 import type { ProxyHeader } from "../proxy-protocol/proxy-header.ts";
 import { ProxyHeaderParser } from "../proxy-protocol/proxy-header-parser.ts";
@@ -46,7 +45,12 @@ export class ProxyHeaderReceiver {
 
   /** @throws ConnectionRefused */
   async receive(arrival: Arrival): Promise<void> {
-    if (!this.#trusts(arrival.accepted)) {
+    // One that has left before it was accepted has no address any more, like those that come through a Unix socket.
+    const { endpoint, peerAddress } = arrival.accepted;
+    const host = hostOf(peerAddress);
+    if (endpoint.kind === "tcp" && host === undefined)
+      throw new ConnectionRefused("client-gone", "the client closed it");
+    if (!this.#trusts(host)) {
       if (this.#others === "direct") return;
       throw new ConnectionRefused(
         "proxy-header-untrusted",
@@ -58,11 +62,8 @@ export class ProxyHeaderReceiver {
     else if (this.#required) throw malformed(new MalformedProxyHeader("absent", "it does not begin with one"));
   }
 
-  #trusts({ endpoint, peerAddress }: AcceptedConnection): boolean {
-    if (endpoint.kind === "unix") return true;
-    const host = hostOf(peerAddress);
-    // One that has left already has no address any more.
-    return host !== undefined && this.#trusted.check(host, isIP(host) === 6 ? "ipv6" : "ipv4");
+  #trusts(host: string | undefined): boolean {
+    return host === undefined || this.#trusted.check(host, isIP(host) === 6 ? "ipv6" : "ipv4");
   }
 }
 

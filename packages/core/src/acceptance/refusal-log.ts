@@ -32,8 +32,7 @@ export class RefusalLog {
       ...(suppressed > 0 && { suppressed }),
       ...(error.cause !== undefined && { err: error.cause }),
     };
-    const level = LOUD.test(error.reason) ? "warn" : "info";
-    this.#logger[level](fields, `a connection was refused: ${error.message}`);
+    this.#logger[levelOf(error.reason)](fields, `a connection was refused: ${error.message}`);
   }
 
   #reason(name: string): Reason {
@@ -53,6 +52,14 @@ export class RefusalLog {
 
 /** What the operator should do something about: limits that are met, and code of the user that fails. */
 const LOUD = /^(?:max-connections|file-descriptors|.*-error$|filter-timeout$|pre-tls-timeout$)/;
+
+/** What health checks do all day. */
+const QUIET = /^(?:client-gone|tls-client-gone|stopped)$/;
+
+function levelOf(reason: string): "warn" | "info" | "debug" {
+  if (LOUD.test(reason)) return "warn";
+  return QUIET.test(reason) ? "debug" : "info";
+}
 
 class Reason {
   readonly counter: Counter;
