@@ -37,6 +37,12 @@ export function formatSocketAddress(address: SocketAddress): string {
   return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }
 
+/** The text for one end of a socket, as Node gives it: `1.2.3.4:80`, `[::1]:80`; `unix:` when it has no address. */
+export function formatSocketEnd(address: string | undefined, port: number | undefined): string {
+  if (address === undefined) return "unix:";
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
 /** Whether the address is a Unix domain socket. */
 export function isUnixAddress(address: SocketAddress): address is UnixAddress {
   return "path" in address;

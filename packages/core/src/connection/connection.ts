@@ -1,6 +1,6 @@
 import type { OnReadOpts, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import { type AcceptedConnection, addressOf } from "../listeners/accepted-connection.ts";
+import { formatSocketEnd } from "../address/socket-address.ts";
 import { Deadline } from "./deadline.ts";
 import { type AfterRead, BULK_BYTES, readOptions, withReadOptions } from "./read-buffer.ts";
 import { turnTime } from "./turn-time.ts";
@@ -18,7 +18,10 @@ export interface ConnectionListener {
 }
 
 /** The addresses of both ends of a socket. */
-type SocketEnds = Pick<AcceptedConnection, "peerAddress" | "localAddress">;
+interface SocketEnds {
+  readonly peerAddress: string;
+  readonly localAddress: string;
+}
 
 /** Bytes waiting to leave at which `write` asks to stop: with what is in the kernel, enough to keep a fast peer busy. */
 const HIGH_WATER_BYTES = 64 * 1024;
@@ -69,8 +72,8 @@ export class Connection {
   constructor(socket: Socket, listener: ConnectionListener, ends?: SocketEnds) {
     this.socket = socket;
     this.listener = listener;
-    this.remoteAddress = ends?.peerAddress ?? addressOf(socket.remoteAddress, socket.remotePort);
-    this.localAddress = ends?.localAddress ?? addressOf(socket.localAddress, socket.localPort);
+    this.remoteAddress = ends?.peerAddress ?? formatSocketEnd(socket.remoteAddress, socket.remotePort);
+    this.localAddress = ends?.localAddress ?? formatSocketEnd(socket.localAddress, socket.localPort);
     (socket as Bound)[CONNECTION] = this;
     socket.on("data", onData);
     socket.pause();

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { TlsDigest } from "../acceptance/tls/tls-digest.ts";
+import { formatSocketEnd } from "../address/socket-address.ts";
 import type { ProxyHeader } from "../proxy-protocol/proxy-header.ts";
 import type { Endpoint } from "./endpoint.ts";
 
@@ -26,8 +27,8 @@ export interface AcceptedConnection {
  * (`LST-32`).
  */
 export function describeAccepted(socket: Socket, endpoint: Endpoint): AcceptedConnection {
-  const peerAddress = addressOf(socket.remoteAddress, socket.remotePort);
-  const localAddress = addressOf(socket.localAddress, socket.localPort);
+  const peerAddress = formatSocketEnd(socket.remoteAddress, socket.remotePort);
+  const localAddress = formatSocketEnd(socket.localAddress, socket.localPort);
   return {
     endpoint,
     peerAddress,
@@ -37,10 +38,4 @@ export function describeAccepted(socket: Socket, endpoint: Endpoint): AcceptedCo
     proxyHeader: undefined,
     tls: undefined,
   };
-}
-
-/** The address of one end of a socket: `127.0.0.1:1234`, `[::1]:1234`; `unix:` when it has none. */
-export function addressOf(address: string | undefined, port: number | undefined): string {
-  if (address === undefined) return "unix:";
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
