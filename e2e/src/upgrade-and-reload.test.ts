@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { GatewayProcess } from "./gateway/gateway-process.ts";
 import { LongRuns } from "./gateway/long-runs.ts";
 import { Origin } from "./gateway/origin.ts";
+import { SlowNetwork } from "./gateway/slow-network.ts";
 import { Traffic } from "./gateway/traffic.ts";
 
 const times = 5;
@@ -59,6 +60,23 @@ describe.each([1, 2])("A gateway with %i thread(s)", { timeout: 120_000 }, (thre
     await gateway.upgrade();
     expect(gateway.pid).not.toBe(pid);
   });
+});
+
+it("A gateway loses nothing in upgrades when its clients are far away", { timeout: 60_000 }, async () => {
+  await using origin = await Origin.start();
+  await using gateway = await GatewayProcess.start({ threads: 1, origins: [origin.address], mark: "" });
+  // When the old process stops, a request is on its way on most of these connections.
+  await using network = await SlowNetwork.to(gateway.address, 75);
+  const traffics = Array.from({ length: 6 }, () => new Traffic(network.address));
+  const more = (): Promise<unknown> => Promise.all(traffics.map((traffic) => traffic.more(2)));
+  await more();
+  for (let time = 0; time < 2; time++) {
+    const { oldProcessEnded } = await gateway.upgrade();
+    await oldProcessEnded();
+    await more();
+  }
+  await Promise.all(traffics.map((traffic) => traffic.stop()));
+  for (const traffic of traffics) expect(failures(traffic)).toEqual({});
 });
 
 /** By client, what failed, and what was not answered. */

@@ -24,7 +24,8 @@ describe("a proxy that drains", () => {
 
   it("closes idle connections, of clients and of origins", async () => {
     await using origin = await RawOrigin.answering(okResponse("ok"));
-    await using proxy = await TestProxy.start({ upstreamPeer: () => origin.peer() });
+    const options = { server: { lastRequestTimeoutMs: 0 } };
+    await using proxy = await TestProxy.start({ upstreamPeer: () => origin.peer() }, options);
     const fresh = await proxy.client();
     const used = await proxy.client();
     await used.send(get("/", "")).until("ok");
@@ -53,7 +54,8 @@ describe("a proxy that drains", () => {
 
   it("lets a response that has begun come to its end", async () => {
     await using origin = await RawOrigin.start();
-    await using proxy = await TestProxy.start({ upstreamPeer: () => origin.peer() });
+    const options = { server: { lastRequestTimeoutMs: 0 } };
+    await using proxy = await TestProxy.start({ upstreamPeer: () => origin.peer() }, options);
     const client = await proxy.client();
     client.send(get("/", ""));
     const connection = await origin.connections.at(0);

@@ -119,8 +119,8 @@ describe("requests on one HTTP/1.1 connection", () => {
 });
 
 describe("an HTTP/1.1 connection that drains", () => {
-  it("closes soon when it is idle", async () => {
-    await using server = await TestServer.start(answerTarget);
+  it("closes at once when it has been idle for long enough", async () => {
+    await using server = await TestServer.start(answerTarget, { lastRequestTimeoutMs: 0 });
     const fresh = await server.client();
     const used = await server.client();
     await used.send(get("/x")).until("/x");
@@ -134,8 +134,19 @@ describe("an HTTP/1.1 connection that drains", () => {
     expect(server.refusals.items).toEqual([]);
   });
 
+  it("waits no longer than it was told to, also for a client that sends empty lines", async () => {
+    await using server = await TestServer.start(answerTarget, { lastRequestTimeoutMs: 50 });
+    const silent = await server.client();
+    const chatty = await server.client();
+    await chatty.send(get("/x")).until("/x");
+    for (const connection of server.connections) connection.drain();
+    chatty.send("\r\n");
+    await Promise.all([silent.whenClosed(), chatty.whenClosed()]);
+    expect(server.refusals.items).toEqual([]);
+  });
+
   it("answers what was on its way when the drain began, and says that it closes", async () => {
-    await using server = await TestServer.start(answerTarget);
+    await using server = await TestServer.start(answerTarget, { lastRequestTimeoutMs: Number.POSITIVE_INFINITY });
     const fresh = await server.client();
     const used = await server.client();
     await used.send(get("/x")).until("/x");
@@ -160,23 +171,28 @@ describe("an HTTP/1.1 connection that drains", () => {
     expect(server.sessions.length).toBe(1);
   });
 
-  it("closes behind a response that has begun before", async () => {
-    await using server = await TestServer.start(answerTarget);
+  it("behind a response that has begun before, and so has not said it, answers one more request", async () => {
+    await using server = await TestServer.start(
+      (session) => {
+        if (session.request.target === "/last") {
+          answerTarget(session);
+          return;
+        }
+        session.writeHead(responseOfLength(4), false);
+        session.write(Buffer.from("ab"));
+      },
+      { lastRequestTimeoutMs: Number.POSITIVE_INFINITY },
+    );
     const client = await server.client();
-    client.send(post("")); // read, answered and kept
-    await client.until("\r\n\r\n/");
-    await using slow = await TestServer.start((session) => {
-      session.writeHead(responseOfLength(4), false);
-      session.write(Buffer.from("ab"));
-    });
-    const other = await slow.client();
-    other.send(get());
-    expect(await other.until("\r\n\r\nab")).not.toContain("Connection: close");
-    slow.connections[0]?.drain();
-    const session = await slow.sessions.at(0);
+    client.send(get());
+    expect(await client.until("\r\n\r\nab")).not.toContain("Connection: close");
+    server.connections[0]?.drain();
+    const session = await server.sessions.at(0);
     session.write(Buffer.from("cd"));
     session.end();
-    expect(await other.whenClosed()).toMatchObject({ reset: false, text: expect.stringMatching(/abcd$/) });
+    await client.until("abcd");
+    client.clear().send(get("/last"));
+    expect((await client.whenClosed()).text).toMatch(/\r\nConnection: close\r\n[\s\S]*\/last$/);
   });
 
   it("lets a head that has begun be finished, and answers it", async () => {

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { MalformedMessage, ParseEvent, type RequestHead, RequestParser, serializeResponseHead } from "@cirque/http";
 import { acceptedConnection, type Connection, type ConnectionListener } from "../connection/connection.ts";
 import { Deadline } from "../connection/deadline.ts";
+import { turnTime } from "../connection/turn-time.ts";
 import type { AcceptedConnection } from "../listeners/accepted-connection.ts";
 import type { ServerSession } from "../session/server-session.ts";
 import { refusalResponse } from "./refusal.ts";
@@ -47,6 +48,7 @@ export class Http1ServerConnection implements ConnectionListener {
   #requests = 0;
   #headStartedAt = 0;
   #idleTimeoutMs: number;
+  #idleSince: number = turnTime();
   #draining = false;
   #closing = false;
   #clientEnded = false;
@@ -86,7 +88,7 @@ export class Http1ServerConnection implements ConnectionListener {
     return this.#session === undefined;
   }
 
-  /** Whether this connection will close after the request under way. */
+  /** Whether this connection will close behind the response that begins next. */
   get draining(): boolean {
     return this.#draining;
   }
@@ -97,13 +99,13 @@ export class Http1ServerConnection implements ConnectionListener {
   }
 
   /**
-   * No request after the one under way. An idle connection has a moment for a request that is on its way: closed at once, it
-   * would be lost, and what a client sends first, or may not be sent twice, a client does not send again (P6).
+   * Closes behind the response that begins next, which says so. An idle connection that was in use a moment ago has this
+   * moment for a request that is on its way: closed at once, it would be lost, and what a client sends first, or may not be
+   * sent twice, a client does not send again (P6).
    */
   drain(): void {
     this.#draining = true;
-    if (this.#session !== undefined) this.#session.keepAlive = false;
-    else if (!this.parser.started) this.#readDeadline.set(this.#requests === 0 ? DRAIN_FIRST_MS : DRAIN_IDLE_MS);
+    if (this.#session === undefined && !this.parser.started) this.#expectLastRequest();
   }
 
   /** Closes at once, whatever is under way. */
@@ -161,15 +163,17 @@ export class Http1ServerConnection implements ConnectionListener {
     if (session !== this.#session) return;
     this.#session = undefined;
     const nothingMore = this.#clientEnded && this.parser.bufferedBytes === 0;
-    if (!session.keepAlive || this.#draining || !this.parser.ended || nothingMore) {
+    if (!session.keepAlive || !this.parser.ended || nothingMore) {
       this.closeGracefully();
       return;
     }
     this.parser.startNext();
     this.#idleTimeoutMs = idleTimeoutOf(session.request, this.options.keepAliveTimeoutMs);
+    this.#idleSince = turnTime();
     this.connection.resume();
     // A pipelined request waits for its turn of the event loop: the end of this one comes first, and other connections.
     if (this.parser.bufferedBytes > 0) setImmediate(readNext, this);
+    else if (this.#draining) this.#expectLastRequest();
     else this.#readDeadline.set(this.#idleTimeoutMs);
   }
 
@@ -247,13 +251,20 @@ export class Http1ServerConnection implements ConnectionListener {
       return;
     }
     if (!this.parser.started) {
-      this.#readDeadline.set(this.#requests === 0 ? this.options.firstByteTimeoutMs : this.#idleTimeoutMs);
+      if (this.#draining) this.#expectLastRequest();
+      else this.#readDeadline.set(this.#requests === 0 ? this.options.firstByteTimeoutMs : this.#idleTimeoutMs);
       return;
     }
     const now = performance.now();
     if (this.#headStartedAt === 0) this.#headStartedAt = now;
     const left = this.options.headTotalTimeoutMs - (now - this.#headStartedAt);
     this.#readDeadline.set(Math.min(this.options.headTimeoutMs, Math.max(0, left)));
+  }
+
+  #expectLastRequest(): void {
+    const left = this.#idleSince + this.options.lastRequestTimeoutMs - turnTime();
+    if (left > 0) this.#readDeadline.set(left);
+    else this.closeGracefully();
   }
 
   #tellParser(): void {
@@ -298,10 +309,6 @@ function readNext(connection: Http1ServerConnection): void {
 }
 
 const LONGEST_IDLE_MS = 600_000;
-
-/** How long a connection that drains waits for its first request, and for a further one. */
-const DRAIN_FIRST_MS = 500;
-const DRAIN_IDLE_MS = 100;
 
 /** The client's own idle time-out and a margin, if it says one that is longer than ours. */
 function idleTimeoutOf(request: RequestHead, ownMs: number): number {

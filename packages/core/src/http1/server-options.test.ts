@@ -12,6 +12,7 @@ describe("the options of HTTP/1.1 connections with clients", () => {
       minimumBodyRate: 100,
       writeTimeoutMs: 60_000,
       keepAliveTimeoutMs: 75_000,
+      lastRequestTimeoutMs: 1_000,
       maxRequestsPerConnection: 10_000,
       allowConnect: false,
       drainBytes: 64 * 1024,

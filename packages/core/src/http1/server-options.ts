@@ -22,6 +22,11 @@ export interface Http1ServerOptions {
    * that it closes first and never sends into a closing connection; ten minutes at most.
    */
   readonly keepAliveTimeoutMs?: number;
+  /**
+   * A server that stops: how long after its beginning, or after its last response, a connection may still send a request,
+   * which is answered as its last one. Closing earlier would lose a request that is on its way. Default 1 s.
+   */
+  readonly lastRequestTimeoutMs?: number;
   /** Requests on one connection; the last one's response says `Connection: close` (H1S-07). Default 10,000. */
   readonly maxRequestsPerConnection?: number;
   /** Whether CONNECT is let through (H1S-17). Default false: 405. */
@@ -57,6 +62,7 @@ const DEFAULTS: ResolvedHttp1ServerOptions = {
   minimumBodyRate: 100,
   writeTimeoutMs: 60_000,
   keepAliveTimeoutMs: 75_000,
+  lastRequestTimeoutMs: 1_000,
   maxRequestsPerConnection: 10_000,
   allowConnect: false,
   drainBytes: 64 * 1024,
