@@ -134,7 +134,7 @@ describe("reopenLogs", () => {
     await logsWritten(30_000);
     for (const name of ["1", "2", "3"]) expect(recordsIn(`${file}.${name}`)).toMatchObject([{ msg: `in ${name}` }]);
     expect(recordsIn(file)).toMatchObject([{ msg: "in the last" }]);
-    await expect.poll(() => vi.mocked(fs.close).mock.calls.length).toBe(3);
+    await expect.poll(() => vi.mocked(fs.close).mock.calls.length, { timeout: 30_000 }).toBe(3);
   });
 
   it("opens only so many files while nothing can be written, and says so", async () => {
@@ -159,7 +159,7 @@ describe("reopenLogs", () => {
       }
     })();
     expect(failures()).toEqual([]);
-    await expect.poll(() => vi.mocked(fs.close).mock.calls.length).toBe(1);
+    await expect.poll(() => vi.mocked(fs.close).mock.calls.length, { timeout: 30_000 }).toBe(1);
     logging = false;
     await busy;
   });

@@ -30,7 +30,7 @@ describe("the metrics of several threads", () => {
     registry.gauge("g", "Set").set(1);
     registry.histogram("h", "Observed", [1, 2]).observe(1);
     registry.gaugeFrom("s", "Asked", () => 1_000);
-    for (const thread of [start("1"), start("2")]) {
+    for (const thread of [await start("1"), await start("2")]) {
       await thread.run({ do: "count", name: "a_total", labels: { x: "1" }, by: 10 });
       await thread.run({ do: "count", name: "a_total", labels: { x: "2" }, by: 1 });
       await thread.run({ do: "set", name: "g", value: 2 });
@@ -54,7 +54,7 @@ describe("the metrics of several threads", () => {
   it("can be seen for each thread, under its name", async () => {
     registry.counter("a_total", "Counted", { thread: "of the program" }).inc(100);
     registry.counter("b_total", "Counted", { x: "1" }).inc();
-    const [first, second] = [start("1"), start("2")];
+    const [first, second] = [await start("1"), await start("2")];
     await first.run({ do: "count", name: "b_total", labels: { x: "1" }, by: 10 });
     await second.run({ do: "observe", name: "h", buckets: [1], value: 0.5 });
     await second.run({ do: "source", name: "s", value: 7 });
@@ -73,7 +73,7 @@ describe("the metrics of several threads", () => {
   });
 
   it("appear when they are first used, however late, and go on in further chunks of memory", async () => {
-    const thread = start("1");
+    const thread = await start("1");
     expect(await shown()).not.toHaveProperty("late_total");
     await thread.run({ do: "count", name: "late_total", by: 1 });
     expect(await shown()).toHaveProperty("late_total", 1);
@@ -86,7 +86,7 @@ describe("the metrics of several threads", () => {
   });
 
   it("lose a source that was taken away, and follow one that was replaced", async () => {
-    const thread = start("1");
+    const thread = await start("1");
     await thread.run({ do: "source", name: "s", value: 1 });
     await thread.run({ do: "source", name: "s", value: 2 });
     expect(await shown()).toHaveProperty("s", 2);
@@ -97,9 +97,9 @@ describe("the metrics of several threads", () => {
   it("keep what a thread has counted that was killed in the middle of it, and never go backwards", async () => {
     let seen = 0;
     for (let round = 0; round < 2; round++) {
-      const thread = start("1");
+      const thread = await start("1");
       void thread.work({ do: "countForEver", name: "a_total" });
-      await expect.poll(async () => (await shown()).a_total ?? 0).toBeGreaterThan(seen);
+      await expect.poll(async () => (await shown()).a_total ?? 0, { timeout: 30_000 }).toBeGreaterThan(seen);
       const before = Number((await shown()).a_total);
       expect(before).toBeGreaterThanOrEqual(seen);
       await thread.kill();
@@ -112,7 +112,7 @@ describe("the metrics of several threads", () => {
   });
 
   it("have what a thread said last, though nobody had looked before it was killed", async () => {
-    const thread = start("1");
+    const thread = await start("1");
     await thread.run({ do: "count", name: "a_total", by: 5 });
     await thread.run({ do: "observe", name: "h", buckets: [1], value: 0.25 });
     await thread.kill();
@@ -120,7 +120,7 @@ describe("the metrics of several threads", () => {
   });
 
   it("have what a thread counted after it had closed its port", async () => {
-    const thread = start("1");
+    const thread = await start("1");
     await thread.run({ do: "count", name: "a_total", by: 1 });
     await thread.run({ do: "source", name: "s", value: 1 });
     await thread.run({ do: "closePort" });
@@ -133,7 +133,7 @@ describe("the metrics of several threads", () => {
 
   it("have no gauges of a thread that has ended", async () => {
     registry.gauge("g", "Set").set(1);
-    const thread = start("1");
+    const thread = await start("1");
     await thread.run({ do: "set", name: "g", value: 10 });
     await thread.run({ do: "set", name: "only_there", value: 10 });
     await thread.run({ do: "source", name: "s", value: 10 });
@@ -147,7 +147,7 @@ describe("the metrics of several threads", () => {
 
   it("are shown without the sources of a thread that is stuck, and with everything else", async () => {
     registry.gaugeFrom("s", "Asked", () => 1);
-    const [stuck, other] = [start("1"), start("2")];
+    const [stuck, other] = [await start("1"), await start("2")];
     await stuck.run({ do: "count", name: "a_total", by: 1 });
     await stuck.run({ do: "set", name: "g", value: 5 });
     await stuck.run({ do: "source", name: "s", value: 10 });
@@ -163,11 +163,13 @@ describe("the metrics of several threads", () => {
     Atomics.store(until, 0, 1);
     Atomics.notify(until, 0);
     await released;
-    await expect.poll(() => shown()).toMatchObject({ s: 111, only_there: 10, 'cirque_thread_up{thread="1"}': 1 });
+    await expect
+      .poll(() => shown(), { timeout: 30_000 })
+      .toMatchObject({ s: 111, only_there: 10, 'cirque_thread_up{thread="1"}': 1 });
   });
 
   it("are shown when a thread dies while it is asked", async () => {
-    const thread = start("1");
+    const thread = await start("1");
     await thread.run({ do: "count", name: "a_total", by: 1 });
     void thread.work({ do: "block", until: new Int32Array(new SharedArrayBuffer(4)) });
     const page = shown();
@@ -176,7 +178,7 @@ describe("the metrics of several threads", () => {
   });
 
   it("are shown without a source that never answers, and with the others of its thread", async () => {
-    const thread = start("1");
+    const thread = await start("1");
     await thread.run({ do: "sourceWithoutAnswer", name: "silent" });
     await thread.run({ do: "source", name: "s", value: 10 });
     registry.gaugeFrom("silent_here", "Asked", () => new Promise(() => {}));
@@ -188,7 +190,7 @@ describe("the metrics of several threads", () => {
     registry = new MetricsRegistry({ maxSeriesPerMetric: 2 });
     registry.counter("a_total", "Counted", { host: "main" }).inc();
     for (const name of ["1", "2"]) {
-      const thread = start(name);
+      const thread = await start(name);
       await thread.run({ do: "count", name: "a_total", labels: { host: "shared" }, by: 1 });
       for (let host = 0; host < 10; host++) {
         await thread.run({ do: "count", name: "a_total", labels: { host: `${name}-${host}` }, by: 1 });
@@ -219,7 +221,7 @@ describe("the metrics of several threads", () => {
     ["values that are no numbers", { type: "values", values: new Map([[0, "1"]]), runtime: {} }],
   ])("ignore a description with %s, and say so once", async (_what, message) => {
     registry.counter("a_total", "Counted").inc();
-    const thread = start("1");
+    const thread = await start("1");
     const before = Object.keys(await shown());
     await thread.run({ do: "send", message });
     await thread.run({ do: "send", message });
@@ -233,7 +235,7 @@ describe("the metrics of several threads", () => {
   });
 
   it("cannot keep this thread from using a name in its own way", async () => {
-    const thread = start("1");
+    const thread = await start("1");
     await thread.run({ do: "set", name: "a_total", value: 5 });
     expect(await shown()).toHaveProperty("a_total", 5);
     registry.counter("a_total", "Counted").inc();
@@ -242,7 +244,7 @@ describe("the metrics of several threads", () => {
   });
 
   it("do not keep a thread alive that has nothing else to do", async () => {
-    const thread = start("1");
+    const thread = await start("1");
     await thread.run({ do: "source", name: "s", value: 1 });
     const ended = thread.ended();
     await thread.run({ do: "listenNoMore" });
@@ -265,13 +267,13 @@ describe("the metrics of several threads", () => {
     expect(await shown()).toMatchObject({ a_total: 1_000, h_count: 1_000 });
     expect(Object.keys(only("a_total", await shown({ perThread: true })))).toEqual(['a_total{thread="1"}']);
     // They have had 8 MB.
-    await expect.poll(() => liveArrayBuffers() - arrayBuffers).toBeLessThan(1_000_000);
+    await expect.poll(() => liveArrayBuffers() - arrayBuffers, { timeout: 30_000 }).toBeLessThan(1_000_000);
   });
 });
 
 describe("the metrics about threads", () => {
   it("say whether a thread is there, how busy it is, and how often it was replaced, in both views", async () => {
-    const thread = start("1");
+    const thread = await start("1");
     registry.threadRestarted("2");
     registry.threadRestarted("2");
     for (const perThread of [false, true]) {
@@ -311,14 +313,14 @@ describe("the metrics about threads", () => {
   });
 
   it("show a delay when the event loop was held up", async () => {
-    start("1");
+    await start("1");
     await shown();
     const blocked = new Int32Array(new SharedArrayBuffer(4));
     const latest = async (): Promise<number | undefined> => {
       Atomics.wait(blocked, 0, 0, 300);
       return (await shown())['cirque_thread_event_loop_delay_seconds{thread="main",quantile="1"}'];
     };
-    await expect.poll(latest).toBeGreaterThan(0.2);
+    await expect.poll(latest, { timeout: 30_000 }).toBeGreaterThan(0.2);
   });
 });
 
@@ -334,6 +336,10 @@ class CountingThread {
       transferList: [port2],
     });
     this.#end = registry.addThread(name, port1, logger);
+  }
+
+  async running(): Promise<void> {
+    await once(this.#worker, "message");
   }
 
   /** Resolves when the thread has done it. */
@@ -359,9 +365,11 @@ class CountingThread {
   }
 }
 
-function start(name: string): CountingThread {
+/** Resolves when the thread runs. */
+async function start(name: string): Promise<CountingThread> {
   const thread = new CountingThread(name);
   threads.push(thread);
+  await thread.running();
   return thread;
 }
 

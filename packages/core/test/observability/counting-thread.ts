@@ -71,3 +71,4 @@ parentPort?.on("message", (command: Command | Work) => {
   run(command);
   parentPort?.postMessage("done");
 });
+parentPort?.postMessage("running");
