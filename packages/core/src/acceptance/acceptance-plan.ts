@@ -1,3 +1,4 @@
+import { withDefaults } from "../options/with-defaults.ts";
 import type { AcceptanceOptions } from "./acceptance-options.ts";
 import { assertLimits } from "./connection-limiter.ts";
 import { ProxyHeaderReceiver } from "./receive-proxy-header.ts";
@@ -8,7 +9,16 @@ import { isTlsAcceptor, type TlsAcceptor } from "./tls/tls-acceptor.ts";
 export interface AcceptancePlan {
   readonly options: AcceptanceOptions;
   readonly tls: PreparedTls | TlsAcceptor | undefined;
+  readonly timeouts: AcceptanceTimeouts;
 }
+
+/** How long the callbacks of the user may take. */
+export interface AcceptanceTimeouts {
+  readonly connectionFilterTimeoutMs: number;
+  readonly preTlsTimeoutMs: number;
+}
+
+const TIMEOUTS: AcceptanceTimeouts = { connectionFilterTimeoutMs: 5_000, preTlsTimeoutMs: 10_000 };
 
 /**
  * Looks at the options when they are given, so that a mistake is found where it was made, and before anything starts.
@@ -16,8 +26,12 @@ export interface AcceptancePlan {
  * @throws CirqueError `InvalidArgument`, `FileReadError` or `InvalidCert` for what cannot be used, naming it.
  */
 export function planAcceptance(options: AcceptanceOptions): AcceptancePlan {
-  const { proxyProtocol, tls } = options;
+  const { proxyProtocol, tls, connectionFilterTimeoutMs, preTlsTimeoutMs } = options;
   assertLimits(options);
   if (proxyProtocol !== undefined) new ProxyHeaderReceiver(proxyProtocol);
-  return { options, tls: tls === undefined || isTlsAcceptor(tls) ? tls : prepareTls(tls) };
+  const timeouts = withDefaults(TIMEOUTS, {
+    ...(connectionFilterTimeoutMs !== undefined && { connectionFilterTimeoutMs }),
+    ...(preTlsTimeoutMs !== undefined && { preTlsTimeoutMs }),
+  });
+  return { options, timeouts, tls: tls === undefined || isTlsAcceptor(tls) ? tls : prepareTls(tls) };
 }

@@ -3,11 +3,9 @@ import { leaseUntilClosed } from "../connection/socket-lease.ts";
 import { type AcceptedConnection, describeAccepted } from "../listeners/accepted-connection.ts";
 import type { Endpoint } from "../listeners/endpoint.ts";
 import type { Counter } from "../observability/metric.ts";
-import { withDefaults } from "../options/with-defaults.ts";
 import type { ConnectionHandler } from "../services/connection-handler.ts";
 import type { ReloadAnswer, ServiceContext, ServicePlacement } from "../services/service.ts";
-import type { AcceptanceOptions } from "./acceptance-options.ts";
-import type { AcceptancePlan } from "./acceptance-plan.ts";
+import type { AcceptancePlan, AcceptanceTimeouts } from "./acceptance-plan.ts";
 import { Arrival, heedErrors, ignoreErrors } from "./arrival.ts";
 import { applyFilter, type ConnectionFilter } from "./connection-filter.ts";
 import { ConnectionLimiter, ConnectionPlace, isLimited } from "./connection-limiter.ts";
@@ -40,7 +38,7 @@ export class Acceptance {
   readonly #endpoint: Endpoint;
   readonly #owner: AcceptanceOwner;
   readonly #context: ServiceContext;
-  readonly #timeouts: typeof TIMEOUTS;
+  readonly #timeouts: AcceptanceTimeouts;
   readonly #limiters: readonly ConnectionLimiter[];
   readonly #descriptors: DescriptorLimit | undefined;
   readonly #proxyHeaders: ProxyHeaderReceiver | undefined;
@@ -58,7 +56,7 @@ export class Acceptance {
   private constructor(
     owner: AcceptanceOwner,
     endpoint: Endpoint,
-    { options }: AcceptancePlan,
+    { options, timeouts }: AcceptancePlan,
     context: ServiceContext,
     tls: TlsTermination | undefined,
   ) {
@@ -69,7 +67,7 @@ export class Acceptance {
     this.#endpoint = endpoint;
     this.#owner = owner;
     this.#context = context;
-    this.#timeouts = timeoutsOf(options);
+    this.#timeouts = timeouts;
     const count = openCount(`${owner.name} ${endpoint.address}`, context.thread);
     const limiter = isLimited(options) ? new ConnectionLimiter("the listener", options, count) : undefined;
     this.#limiters = [limiter, owner.limiter].filter((each) => each !== undefined);
@@ -204,20 +202,5 @@ export class Acceptance {
 
 /** How long a server that stops waits for handshakes under way. */
 const STOPPING_MS = 1_000;
-
-function timeoutsOf({
-  connectionFilterTimeoutMs: filter,
-  preTlsTimeoutMs: preTls,
-}: AcceptanceOptions): typeof TIMEOUTS {
-  return withDefaults(TIMEOUTS, {
-    ...(filter !== undefined && { connectionFilterTimeoutMs: filter }),
-    ...(preTls !== undefined && { preTlsTimeoutMs: preTls }),
-  });
-}
-
-const TIMEOUTS: { connectionFilterTimeoutMs: number; preTlsTimeoutMs: number } = {
-  connectionFilterTimeoutMs: 5_000,
-  preTlsTimeoutMs: 10_000,
-};
 
 const handlerErrorsHelp = "Connections destroyed because their handler failed";

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { TestService } from "../../test/acceptance/test-service.ts";
 import { selfSigned } from "../../test/wire/test-authority.ts";
 import type { AcceptedConnection } from "../listeners/accepted-connection.ts";
+import { ListeningService } from "../services/listening-service.ts";
 import type { ConnectionFilter } from "./connection-filter.ts";
 
 describe("a connection filter", () => {
@@ -90,6 +91,13 @@ describe("a connection filter", () => {
     socket.write("hello");
     expect(await new Promise((resolve) => socket.once("data", (data) => resolve(String(data))))).toBe("hello");
     socket.destroy();
+  });
+});
+
+describe("deadlines that are none", () => {
+  it.each([{ connectionFilterTimeoutMs: -1 }, { preTlsTimeoutMs: Number.NaN }])("are refused: %j", (options) => {
+    const service = new ListeningService("a", { handle() {}, drain: async () => {} });
+    expect(() => service.addTcp("127.0.0.1:0", options)).toThrow(expect.objectContaining({ code: "InvalidArgument" }));
   });
 });
 

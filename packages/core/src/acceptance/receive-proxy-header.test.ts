@@ -101,7 +101,7 @@ describe("a listener that reads the PROXY protocol", () => {
   });
 
   it("refuses one that is cut by the end, and one that does not come in time, while others are served", async () => {
-    await using test = await listening({ headerTimeoutMs: 200 });
+    await using test = await listening({ headerTimeoutMs: 500 });
     const cut = await test.client();
     await cut.send("PROXY TCP4").end().whenClosed();
     expect(await test.refused("proxy-header-cut")).toBe(1);
@@ -173,6 +173,19 @@ describe("a listener that reads the PROXY protocol", () => {
       expect(add).toThrow("proxyProtocol.from");
     },
   );
+});
+
+describe("options that are none", () => {
+  it.each([
+    [{ required: "yes" }, "proxyProtocol.required"],
+    [{ others: "ignore" }, "proxyProtocol.others"],
+    [{ headerTimeoutMs: 0 }, "proxyProtocol.headerTimeoutMs"],
+    [{ headerTimeoutMs: Number.NaN }, "proxyProtocol.headerTimeoutMs"],
+  ])("are refused: %j", (options, message) => {
+    const service = new ListeningService("a", { handle() {}, drain: async () => {} });
+    const proxyProtocol = { from: ["127.0.0.1"], ...options } as ProxyProtocolOptions;
+    expect(() => service.addTcp("127.0.0.1:0", { proxyProtocol })).toThrow(message);
+  });
 });
 
 function listening(options: Partial<ProxyProtocolOptions> = {}): Promise<TestService> {

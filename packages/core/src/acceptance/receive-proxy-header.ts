@@ -37,6 +37,11 @@ export class ProxyHeaderReceiver {
 
   /** @throws CirqueError `InvalidArgument` for what is no address or network, and where there is none. */
   constructor({ from, required = true, others = "direct", headerTimeoutMs = 5_000 }: ProxyProtocolOptions) {
+    if (typeof required !== "boolean") throw invalid("proxyProtocol.required has to be true or false");
+    if (others !== "direct" && others !== "refuse")
+      throw invalid('proxyProtocol.others has to be "direct" or "refuse"');
+    if (!(headerTimeoutMs > 0))
+      throw invalid(`proxyProtocol.headerTimeoutMs is ${headerTimeoutMs}; expected more than 0`);
     this.#trusted = networks(from);
     this.#required = required;
     this.#others = others;

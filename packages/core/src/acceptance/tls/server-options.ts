@@ -43,6 +43,9 @@ export function prepareTls(settings: TlsSettings): PreparedTls {
 function resolve(settings: TlsSettings): ResolvedTlsSettings {
   const { alpn = ["http/1.1"], handshakeTimeoutMs = 10_000, certificateFor } = settings;
   if (!(handshakeTimeoutMs > 0)) throw invalid(`tls.handshakeTimeoutMs is ${handshakeTimeoutMs}; expected more than 0`);
+  if (settings.sessionTimeoutMs !== undefined && !(settings.sessionTimeoutMs > 0)) {
+    throw invalid(`tls.sessionTimeoutMs is ${settings.sessionTimeoutMs}; expected more than 0`);
+  }
   assertProtocols(alpn);
   const certificate = certificateOf(settings);
   const context = contextOptions(settings);

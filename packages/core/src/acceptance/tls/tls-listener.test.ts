@@ -1,11 +1,14 @@
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { get } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TLSSocket } from "node:tls";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TestService } from "../../../test/acceptance/test-service.ts";
+import { testContext } from "../../../test/server/test-context.ts";
 import { type PemPair, selfSigned, TestAuthority } from "../../../test/wire/test-authority.ts";
+import { metricsService } from "../../observability/metrics-service.ts";
 import { ListeningService } from "../../services/listening-service.ts";
 import type { TlsSettings } from "./tls-settings.ts";
 
@@ -94,6 +97,22 @@ describe("a TLS listener", () => {
     client.write("hello");
     expect(String((await once(client, "data"))[0])).toBe("hello");
     expect((await test.handled.at(0)).accepted.clientAddress).toBe("unix:");
+  });
+});
+
+describe("the metrics service", () => {
+  it("is served over TLS, to whoever has a certificate", async () => {
+    const context = testContext();
+    const service = metricsService().addTls("127.0.0.1:0", { ...site, clientCertificates: { ca: authority.cert } });
+    await service.start(context);
+    const identity = await authority.issue({});
+    const port = Number(service.addresses()[0]?.split(":").at(-1));
+    const request = get({ ...identity, port, host: "127.0.0.1", rejectUnauthorized: false, agent: false });
+    const [response] = await once(request, "response");
+    let text = "";
+    for await (const chunk of response) text += String(chunk);
+    expect(text).toMatch(/^cirque_connections_accepted_total\{.*service="metrics".*\} 1$/m);
+    await service.stop(new AbortController().signal);
   });
 });
 
@@ -202,7 +221,7 @@ describe("certificateFor", () => {
   it("harms one connection only when it throws, finds nothing, gives what is no certificate, or never settles", async () => {
     await using test = await TestService.start((service) =>
       service.addTls("127.0.0.1:0", {
-        handshakeTimeoutMs: 200,
+        handshakeTimeoutMs: 1_000,
         certificateFor: (name) => {
           if (name === "throws.example") throw new Error("thrown");
           if (name === "wrong.example") return { cert: site.cert, key: other.key };
@@ -237,7 +256,7 @@ describe("onHandshake", () => {
   it("closes the connection when it throws, or never settles", async () => {
     let calls = 0;
     await using test = await listening({
-      handshakeTimeoutMs: 300,
+      handshakeTimeoutMs: 1_000,
       onHandshake: () => {
         calls++;
         if (calls === 1) throw new Error("thrown");
@@ -275,7 +294,7 @@ describe("a client that leaves while onHandshake is waited for", () => {
 
 describe("a handshake that fails", () => {
   it("is closed when nothing comes in time, while others are served", async () => {
-    await using test = await listening({ handshakeTimeoutMs: 200 });
+    await using test = await listening({ handshakeTimeoutMs: 1_000 });
     const silent = await test.client();
     const slow = await test.client();
     slow.send("\x16\x03\x01");
@@ -301,7 +320,7 @@ describe("a handshake that fails", () => {
   });
 
   it("is counted when the client resets in the middle; one that only ends its side has until the deadline", async () => {
-    await using test = await listening({ handshakeTimeoutMs: 200 });
+    await using test = await listening({ handshakeTimeoutMs: 1_000 });
     const client = await test.client();
     await client.sendNow("\x16\x03\x01");
     await expect.poll(() => test.metric("cirque_connections_accepted_total.*")).toBe(1);
@@ -492,6 +511,7 @@ describe("settings that cannot be used", () => {
       message: expect.stringContaining("tls.alpn"),
     });
     expect(refusal({ ...site, handshakeTimeoutMs: 0 })).toMatchObject(invalid);
+    expect(refusal({ ...site, sessionTimeoutMs: -1 })).toMatchObject(invalid);
     expect(refusal({ ...site, minVersion: "TLSv9" as never })).toMatchObject({
       ...invalid,
       message: expect.stringContaining("TLSv9"),
