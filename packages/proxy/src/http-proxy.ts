@@ -2,18 +2,16 @@ import type { Socket } from "node:net";
 import {
   type AcceptedConnection,
   type ConnectionHandler,
-  Http1ServerConnection,
-  type Http1ServerHandler,
   type Http1ServerOptions,
   HttpConnector,
   type HttpConnectorOptions,
+  HttpServer,
+  type HttpServerApp,
   keylogWriter,
   type Logger,
   MetricsRegistry,
   type Refusal,
   type ReloadAnswer,
-  type ResolvedHttp1ServerOptions,
-  resolveServerOptions,
   type ServerConfiguration,
   type ServerSession,
   type ServiceContext,
@@ -52,25 +50,22 @@ export interface HttpProxyOptions {
  * A proxy: takes connections, reads requests, and runs an exchange for each (PRX-04). Used by a listening service, or by
  * an accept loop of the user's own.
  */
-export class HttpProxy<Ctx> implements ConnectionHandler, Http1ServerHandler {
+export class HttpProxy<Ctx> implements ConnectionHandler, HttpServerApp {
   /** The options that follow from new settings of the server. Default: there are none. */
   onReload: ((configuration: ServerConfiguration) => HttpProxyOptions) | undefined;
   readonly #callbacks: ProxyHttp<Ctx>;
-  #options: HttpProxyOptions;
-  readonly #serverOptions: ResolvedHttp1ServerOptions;
-  readonly #connections = new Set<Http1ServerConnection>();
+  readonly #server: HttpServer;
   /** What the last exchange of each connection leaves to the next, once it is over. */
-  readonly #contexts = new WeakMap<Http1ServerConnection, Promise<unknown>>();
+  readonly #contexts = new WeakMap<object, Promise<unknown>>();
+  #options: HttpProxyOptions;
   #environment: ExchangeEnvironment<Ctx>;
   #logger: Logger = silentLogger;
   #metrics: MetricsRegistry = new MetricsRegistry();
-  #draining = false;
-  #onEmpty: (() => void) | undefined;
 
   constructor(callbacks: ProxyHttp<Ctx>, options: HttpProxyOptions = {}) {
     this.#callbacks = callbacks;
     this.#options = options;
-    this.#serverOptions = resolveServerOptions(options.server);
+    this.#server = new HttpServer(this, options.server);
     this.#environment = this.#createEnvironment(options);
   }
 
@@ -103,30 +98,15 @@ export class HttpProxy<Ctx> implements ConnectionHandler, Http1ServerHandler {
   }
 
   handle(socket: Socket, accepted: AcceptedConnection): void {
-    const connection = new Http1ServerConnection(socket, this.#serverOptions, this, accepted);
-    this.#connections.add(connection);
-    if (this.#draining) connection.drain();
+    this.#server.handle(socket, accepted);
   }
 
   /** Idle connections close, the others after the response under way. */
-  async drain(force: AbortSignal): Promise<void> {
-    this.#draining = true;
-    for (const connection of this.#connections) connection.drain();
-    const destroyAll = (): void => {
-      for (const connection of this.#connections) connection.destroy();
-    };
-    if (force.aborted) destroyAll();
-    force.addEventListener("abort", destroyAll, { once: true });
-    if (this.#connections.size > 0) {
-      await new Promise<void>((resolve) => {
-        this.#onEmpty = resolve;
-      });
-    }
-    force.removeEventListener("abort", destroyAll);
-    this.#environment.connector.close();
+  drain(force: AbortSignal): Promise<void> {
+    return this.#server.drain(force);
   }
 
-  onRequest(session: ServerSession, connection: Http1ServerConnection): void {
+  processRequest(session: ServerSession, connection: object): void {
     const exchange = new Exchange(this.#environment, session);
     if (this.#callbacks.persistConnectionContext === undefined) void exchange.run(undefined);
     else this.#contexts.set(connection, this.#runWithContext(exchange, this.#contexts.get(connection)));
@@ -137,9 +117,8 @@ export class HttpProxy<Ctx> implements ConnectionHandler, Http1ServerHandler {
     this.#logger.info(refusal, "a client was refused");
   }
 
-  onConnectionClose(connection: Http1ServerConnection): void {
-    this.#connections.delete(connection);
-    if (this.#connections.size === 0) this.#onEmpty?.();
+  cleanup(): void {
+    this.#environment.connector.close();
   }
 
   /** The former exchange may still be in its `logging`, though its response is complete. */
@@ -176,7 +155,7 @@ export class HttpProxy<Ctx> implements ConnectionHandler, Http1ServerHandler {
       retryBufferBytes,
       callbackTimeoutMs,
       tunnelIdleTimeoutMs,
-      isShuttingDown: () => this.#draining,
+      isShuttingDown: () => this.#server.draining,
     };
   }
 }

@@ -132,6 +132,11 @@ export class Session {
     this.#downstream.writeInterim(new Head(100));
   }
 
+  /** Internal: the head that the client is sent. */
+  readonly noteResponse = (head: ResponseHead): void => {
+    this.response = head;
+  };
+
   /** Internal: the client has gone. */
   clientGone(reason: unknown): void {
     this.#aborted = reason;

@@ -1,9 +1,8 @@
-import type { CirqueError } from "@cirque/core";
+import { type CirqueError, writeResponse } from "@cirque/core";
 import { defaultFailToProxy, errorResponse, type FailToProxy } from "../fail-to-proxy.ts";
 import { requestSummary } from "../session.ts";
 import { settledInTime } from "./callback-deadline.ts";
 import type { Exchange } from "./exchange.ts";
-import { respond } from "./respond.ts";
 
 /**
  * The request failed for good: the client gets a status, or, when the response has begun, a response that is seen to be
@@ -17,12 +16,12 @@ export async function endWithError<Ctx>(exchange: Exchange<Ctx>, error: CirqueEr
     if (downstream.responseStarted) {
       if (!downstream.responseEnded) downstream.abort(error);
     } else if (decided instanceof Response) {
-      await respond(downstream, session, decided);
+      await writeResponse(downstream, decided, session.noteResponse);
     } else if (status === 0) {
       downstream.abort(error);
     } else {
       if (!decided.canReuseDownstream) downstream.keepAlive = false;
-      await respond(downstream, session, errorResponse(status));
+      await writeResponse(downstream, errorResponse(status), session.noteResponse);
     }
   } catch (cause) {
     environment.logger.error({ err: cause }, "the answer to a failed request could not be sent");

@@ -3,8 +3,10 @@ import {
   type ClientSession,
   type HttpPeer,
   isCirqueError,
+  isResponse,
   type ServerSession,
   type ServerSessionObserver,
+  writeResponse,
 } from "@cirque/core";
 import { type RequestHead, type ResponseHead, stripHopByHop } from "@cirque/http";
 import { isPromise, type MaybePromise } from "../maybe-promise.ts";
@@ -13,7 +15,6 @@ import { settledInTime } from "./callback-deadline.ts";
 import { Download, type DownloadFilter } from "./download.ts";
 import { endWithError } from "./end-with-error.ts";
 import type { ExchangeEnvironment } from "./environment.ts";
-import { isResponse, respond } from "./respond.ts";
 import { mayTryAgain } from "./retry.ts";
 import { RetryBuffer } from "./retry-buffer.ts";
 import { runTunnel } from "./tunnel.ts";
@@ -86,7 +87,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
       let answer = callbacks.requestFilter?.(session, ctx);
       if (isPromise(answer)) answer = await this.#unlessFailed(answer);
       if (isResponse(answer)) {
-        await respond(downstream, session, answer);
+        await writeResponse(downstream, answer, session.noteResponse);
         return;
       }
       let goOn = callbacks.proxyUpstreamFilter?.(session, ctx);
@@ -106,7 +107,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
           continue;
         }
         if (isResponse(peer)) {
-          await respond(downstream, session, peer);
+          await writeResponse(downstream, peer, session.noteResponse);
           return;
         }
         try {

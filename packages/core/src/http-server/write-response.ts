@@ -1,9 +1,9 @@
-import { CirqueError, type ServerSession } from "@cirque/core";
 import { HeaderMap, ResponseHead, stripHopByHop } from "@cirque/http";
-import type { Session } from "../session.ts";
+import { CirqueError } from "../errors/cirque-error.ts";
+import type { ServerSession } from "../session/server-session.ts";
 
 /**
- * Whether a callback answered: with a `Response` of the run-time, or of a library that brings its own, as undici does.
+ * Whether a value is a response: with a `Response` of the run-time, or of a library that brings its own, as undici does.
  */
 export function isResponse(value: unknown): value is Response {
   if (value instanceof Response) return true;
@@ -18,16 +18,21 @@ export function isResponse(value: unknown): value is Response {
 /**
  * Sends a `Response` of the fetch standard to the client: streamed, no faster than the client takes it. A body that is
  * there at once leaves with its length, in one write.
+ * @param onHead Told of the head before it leaves.
  * @throws CirqueError when it cannot be sent, or not whole; what its stream failed with; or why the client left.
  */
-export async function respond(to: ServerSession, session: Session, response: Response): Promise<void> {
+export async function writeResponse(
+  to: ServerSession,
+  response: Response,
+  onHead?: (head: ResponseHead) => void,
+): Promise<void> {
   if (response.bodyUsed || response.body?.locked) {
     throw CirqueError.internal("InvalidArgument", "a Response can be sent once: make a new one for each request");
   }
   const head = new ResponseHead(response.status === 0 ? 500 : response.status, new HeaderMap(response.headers));
   if (response.statusText !== "") head.reason = response.statusText;
   stripHopByHop(head.headers);
-  session.response = head;
+  onHead?.(head);
   const reader = response.body?.getReader();
   if (reader === undefined || to.method === "HEAD") {
     reader?.cancel().catch(ignore);

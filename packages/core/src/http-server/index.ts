@@ -1,0 +1,3 @@
+export { type FetchHandler, type FetchServiceOptions, fetchService } from "./fetch-service.ts";
+export { HttpServer, type HttpServerApp } from "./http-server.ts";
+export { isResponse, writeResponse } from "./write-response.ts";
