@@ -113,7 +113,10 @@ export class Upstream implements AsyncDisposable {
   }
 
   /** @param greet What each connection is sent at once. */
-  static async start(greet = "", server: Server = createServer({ allowHalfOpen: true })): Promise<Upstream> {
+  static async start(
+    greet = "",
+    server: Server = createServer({ allowHalfOpen: true, noDelay: true }),
+  ): Promise<Upstream> {
     const upstream = new Upstream(server);
     server.on("secureConnection", (socket: Socket) => upstream.#add(socket, greet));
     if (!("setSecureContext" in server)) server.on("connection", (socket) => upstream.#add(socket, greet));
