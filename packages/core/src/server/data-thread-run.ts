@@ -105,15 +105,15 @@ export class DataThreadRun implements OtherThreads {
   }
 
   isHere({ service }: ServiceHandle): boolean {
-    return service.placement === "data";
+    return service.placement === "data" && this.#context.start.index <= (service.threads ?? Number.POSITIVE_INFINITY);
   }
 
-  whenReady({ key }: ServiceHandle): Promise<void> {
-    return this.#ready.complete(key);
+  whenReady({ key, service }: ServiceHandle): Promise<void> {
+    return service.placement === "data" ? Promise.resolve() : this.#ready.complete(key);
   }
 
-  whenStopped({ key }: ServiceHandle): Promise<void> {
-    return this.#stopped.complete(key);
+  whenStopped({ key, service }: ServiceHandle): Promise<void> {
+    return service.placement === "data" ? Promise.resolve() : this.#stopped.complete(key);
   }
 
   tellReady({ key }: ServiceHandle): void {
@@ -128,6 +128,12 @@ export class DataThreadRun implements OtherThreads {
     const { configuration, logger, metrics } = this.#context;
     for (const handle of services) {
       if (this.isHere(handle)) continue;
+      if (handle.service.placement === "data") {
+        // It runs in other data threads only: nobody has to wait for this one.
+        this.tellReady(handle);
+        this.tellStopped(handle);
+        continue;
+      }
       // Its like in the main thread does the work; this one may follow what that publishes.
       await handle.service.follow?.({
         configuration,

@@ -197,7 +197,11 @@ export class ServerRun {
       metrics,
       sockets: this.#sockets,
       inherited,
-      services: services.filter(({ service }) => service.placement === "data").map(({ key }) => key),
+      services: new Map(
+        services
+          .filter(({ service }) => service.placement === "data")
+          .map(({ key, service }) => [key, Math.min(service.threads ?? count, count)]),
+      ),
       requestStop: (mode) => this.#beginStop(mode),
       onPublished: (key, value) => this.#published.deliver(key, value, false),
     });

@@ -111,6 +111,22 @@ describe("an upgrade", () => {
     expect([...seen].sort()).toEqual(expected);
   });
 
+  it("leaves no socket alone when a service runs in fewer threads than before", async () => {
+    const conf = join(directory, "fewer.yaml");
+    writeFileSync(conf, "threads: 2\n");
+    const marker = join(directory, "one-thread");
+    await using program = await Program.running(["-c", conf], { env: { ...process.env, ONE_THREAD_IF: marker } });
+    writeFileSync(marker, "");
+    program.process.kill("SIGUSR2");
+    await successorOf(program);
+    await program.exitedItself();
+    for (let i = 0; i < 30; i++) {
+      const socket = await program.connect();
+      expect(await echo(socket, "thread")).toBe("1");
+      socket.destroy();
+    }
+  });
+
   it("takes a Unix socket along, and its file stays", async () => {
     const path = join(directory, "echo.sock");
     await using program = await Program.running([], { env: { ...process.env, ECHO_ADDRESSES: `unix:${path}` } });

@@ -21,6 +21,8 @@ export interface ListeningServiceOptions {
    * or controls the whole server.
    */
   readonly placement?: ServicePlacement;
+  /** In how many of the data threads it runs (`SVC-01`). Default: in all. */
+  readonly threads?: number;
 }
 
 /** Accepts connections at its addresses and gives them to a handler (`SVC-08`). */
@@ -28,6 +30,7 @@ export class ListeningService<Handler extends ConnectionHandler = ConnectionHand
   readonly name: string;
   readonly handler: Handler;
   readonly placement: ServicePlacement;
+  readonly threads: number | undefined;
   readonly #listeners: Listener[] = [];
   readonly #plans = new Map<Listener, AcceptancePlan>();
   readonly #acceptances: Acceptance[] = [];
@@ -41,6 +44,7 @@ export class ListeningService<Handler extends ConnectionHandler = ConnectionHand
     this.name = name;
     this.handler = handler;
     this.placement = options.placement ?? "data";
+    this.threads = checkedThreads(name, options.threads);
   }
 
   /**
@@ -213,4 +217,12 @@ function logOncePerSecond(log: (error: Error) => void): (error: Error) => void {
     last = time;
     log(error);
   };
+}
+
+function checkedThreads(service: string, threads: number | undefined): number | undefined {
+  if (threads === undefined || (Number.isInteger(threads) && threads >= 1)) return threads;
+  throw new CirqueError(
+    "InvalidArgument",
+    `threads of service "${service}": expected a whole number from 1, found ${threads}`,
+  );
 }

@@ -29,6 +29,8 @@ export interface Service {
    * Default: `"main"`.
    */
   readonly placement?: ServicePlacement;
+  /** In how many of the data threads it runs, if its placement is `"data"` (`SVC-01`). Default: in all. */
+  readonly threads?: number | undefined;
   /**
    * Resolves when the service is ready: those that depend on it start then (`SVC-02`). A rejection makes the start of
    * the whole server fail. It has to settle soon after `context.shutdown` aborts.

@@ -36,6 +36,17 @@ describe("a server with two data threads", () => {
     expect(names).toEqual(expect.arrayContaining(["data 1", "data 2"]));
   });
 
+  it("runs a service in as many of them as it says (SVC-01)", async () => {
+    await using program = await Program.running(["-c", twoThreads], { env: { ...process.env, ECHO_THREADS: "1" } });
+    const seen = new Set<string>();
+    for (let i = 0; i < 30; i++) {
+      const socket = await program.connect();
+      seen.add(await echo(socket, "thread"));
+      socket.destroy();
+    }
+    expect([...seen]).toEqual(["1"]);
+  });
+
   it("loses only what was in flight on a thread that dies, and replaces it (P11)", async () => {
     await using program = await Program.running(["-c", twoThreads]);
     const byThread = await connectionsToBoth(program);

@@ -28,8 +28,8 @@ export interface DataThreadsContext {
   readonly sockets: SocketTable;
   /** The inherited sockets that are for the data threads. */
   readonly inherited: readonly ServiceSocket[];
-  /** The keys of the services that run in the data threads. */
-  readonly services: readonly string[];
+  /** The keys of the services that run in the data threads, and in how many of them. */
+  readonly services: ReadonlyMap<string, number>;
   /** A data thread wants the server to stop. */
   readonly requestStop: (mode: StopMode) => void;
   /** A service of a data thread says something to its like in the main thread. */
@@ -64,7 +64,7 @@ export class DataThreads implements OtherThreads {
 
   constructor(context: DataThreadsContext) {
     this.#context = context;
-    this.#shares = sharesOf(context.inherited, context.count);
+    this.#shares = sharesOf(context.inherited, context);
     this.#ready = new Tally(context.count);
     this.#stopped = new Tally(context.count);
     // Whoever waits for a service has its own part of these.
@@ -228,7 +228,7 @@ export class DataThreads implements OtherThreads {
   }
 
   #onReady(thread: DataThread, services: readonly string[]): void {
-    const missing = this.#context.services.filter((key) => !services.includes(key));
+    const missing = [...this.#context.services.keys()].filter((key) => !services.includes(key));
     if (missing.length > 0) {
       const message =
         "the program adds services in the main thread that it does not add in a data thread: these do not run";
@@ -319,14 +319,17 @@ export class DataThreads implements OtherThreads {
  * The inherited sockets that each thread serves: of each address every n-th one, so that none is left out, however many
  * threads there were before. A Unix socket is one for all, and the first thread has it.
  */
-function sharesOf(inherited: readonly ServiceSocket[], count: number): Map<number, ServiceSocket[]> {
+function sharesOf(
+  inherited: readonly ServiceSocket[],
+  { count, services }: Pick<DataThreadsContext, "count" | "services">,
+): Map<number, ServiceSocket[]> {
   const shares = new Map<number, ServiceSocket[]>();
   const next = new Map<string, number>();
   for (const socket of inherited) {
     const key = JSON.stringify([socket.service, socket.kind, socket.address]);
     const position = next.get(key) ?? 0;
     next.set(key, position + 1);
-    const index = (position % count) + 1;
+    const index = (position % (services.get(socket.service) ?? count)) + 1;
     shares.set(index, [...(shares.get(index) ?? []), socket]);
   }
   return shares;

@@ -12,7 +12,9 @@ import { EchoHandler } from "./echo-handler.ts";
 // the number of a thread in which the program fails.
 const server = new Server();
 if (process.env.FAIL_IN_THREAD === String(server.threadIndex)) throw new Error("fails in this thread");
-const echo = new ListeningService("echo", new EchoHandler());
+const { ECHO_THREADS, ONE_THREAD_IF } = process.env;
+const threads = ONE_THREAD_IF && existsSync(ONE_THREAD_IF) ? "1" : ECHO_THREADS;
+const echo = new ListeningService("echo", new EchoHandler(), threads ? { threads: Number(threads) } : {});
 for (const address of (process.env.ECHO_ADDRESSES ?? "127.0.0.1:0").split(",")) {
   if (address.startsWith("unix:")) echo.addUnix(address);
   else if (process.env.ECHO_TLS) echo.addTls(address, JSON.parse(process.env.ECHO_TLS));
