@@ -321,6 +321,8 @@ describe("a connection", () => {
       await settled();
       expect(it.listener.bytes.toString()).toBe("hi");
       expect(it.connection.remoteAddress).toBe("unix:");
+      it.connection.reset();
+      await expect.poll(() => it.listener.events).toContain("close");
     }
     rmSync(folder, { recursive: true });
   });

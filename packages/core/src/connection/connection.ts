@@ -200,7 +200,9 @@ export class Connection {
     // While the end itself is leaving, with all that was written before it, the system refuses to reset, and Node would
     // never close what it refused. The other end gets the whole either way.
     const isEnding = socket.writableEnded && !socket.writableFinished && socket.writableLength === 0;
-    if ("resetAndDestroy" in socket && this.tls === undefined && !isEnding) socket.resetAndDestroy();
+    // Unix sockets and TLS know no reset.
+    const canReset = "resetAndDestroy" in socket && this.tls === undefined && this.remoteAddress !== "unix:";
+    if (canReset && !isEnding) socket.resetAndDestroy();
     else this.destroy();
   }
 
