@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { mkdtempDisposable } from "node:fs/promises";
-import { connect as connectPlain } from "node:net";
+import { connect as connectPlain, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect } from "node:tls";
@@ -132,6 +132,29 @@ it("a listener terminates TLS, and the half of a connection that ends is kept ap
   await once(client, "end");
   expect(received).toBe("answer");
   expect(seen[0]?.accepted.tls).toMatchObject({ serverName: "backend.test", alpnProtocol: "postgresql" });
+  await stop(service);
+});
+
+it("both sides may be Unix sockets, also when a connection is refused", async () => {
+  await using directory = await mkdtempDisposable(join(tmpdir(), "cirque-l4-"));
+  const [front, back] = [join(directory.path, "front.sock"), join(directory.path, "back.sock")];
+  await using stream = await Upstream.start("hello", createServer({ allowHalfOpen: true }), back);
+  let refuses = false;
+  const callbacks = { upstreamPeer: () => (refuses ? undefined : new Peer(`unix:${back}`)) };
+  const service = tcpProxyService(createConfiguration(), callbacks).addUnix(front);
+  const { context, stop } = serviceContext();
+  await service.start(context);
+  const client = new EndPoint(connectPlain({ path: front, allowHalfOpen: true }));
+  await client.bytes(5);
+  client.send("question").end();
+  const peer = await stream.next();
+  expect(await peer.whenEnded()).toBe("question");
+  peer.end();
+  expect(await client.whenEnded()).toBe("hello");
+  refuses = true;
+  const refused = new EndPoint(connectPlain({ path: front }));
+  await refused.whenClosed();
+  expect(refused.text).toBe("");
   await stop(service);
 });
 

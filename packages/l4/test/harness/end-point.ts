@@ -116,11 +116,12 @@ export class Upstream implements AsyncDisposable {
   static async start(
     greet = "",
     server: Server = createServer({ allowHalfOpen: true, noDelay: true }),
+    path?: string,
   ): Promise<Upstream> {
     const upstream = new Upstream(server);
     server.on("secureConnection", (socket: Socket) => upstream.#add(socket, greet));
     if (!("setSecureContext" in server)) server.on("connection", (socket) => upstream.#add(socket, greet));
-    server.listen(0, "127.0.0.1");
+    server.listen(path === undefined ? { port: 0, host: "127.0.0.1" } : { path });
     await once(server, "listening");
     return upstream;
   }
