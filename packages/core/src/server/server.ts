@@ -1,6 +1,5 @@
 import type { ServerConfiguration } from "../configuration/server-configuration.ts";
 import { CirqueError } from "../errors/cirque-error.ts";
-
 import { reopenLogs } from "../observability/log-destination.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { MetricsRegistry } from "../observability/metrics-registry.ts";
