@@ -11,7 +11,8 @@ export interface FailToProxy {
 
 /**
  * The default end (ERRP-07): the status an error names; 504 for an origin that is late, 503 for one that has all the
- * connections that it may have, and 502 for any other fault of an origin; nothing for a client that has gone, 400 for another fault of a client; else 500.
+ * connections that it may have, or is left alone for a while, and 502 for any other fault of an origin; nothing for a
+ * client that has gone, 400 for another fault of a client; else 500.
  */
 export function defaultFailToProxy(error: CirqueError): FailToProxy {
   return { status: statusOf(error), canReuseDownstream: false };
@@ -41,5 +42,5 @@ const TOO_LATE: ReadonlySet<string> = new Set([
   "ReadTimedout",
   "WriteTimedout",
 ]);
-const TOO_MANY: ReadonlySet<string> = new Set(["ConnectionLimitReached", "ConnectionLimitTimedout"]);
+const TOO_MANY: ReadonlySet<string> = new Set(["ConnectionLimitReached", "ConnectionLimitTimedout", "CircuitOpen"]);
 const CLIENT_GONE: ReadonlySet<string> = new Set(["ReadError", "WriteError", "WriteTimedout", "ConnectionClosed"]);

@@ -22,6 +22,8 @@ import type { ExchangeEnvironment } from "./exchange/environment.ts";
 import { Exchange } from "./exchange/exchange.ts";
 import type { ProxyHttp } from "./proxy-http.ts";
 import { ProxyMetrics } from "./proxy-metrics.ts";
+import type { RetryPolicy } from "./retry/retry-policy.ts";
+import { RetryRules } from "./retry/retry-rules.ts";
 
 /** Settings of a proxy. Milliseconds and bytes. */
 export interface HttpProxyOptions {
@@ -31,6 +33,8 @@ export interface HttpProxyOptions {
   readonly connector?: HttpConnectorOptions;
   /** How often a request may be sent to origins in all (ERRP-01). Default 3. */
   readonly maxAttempts?: number;
+  /** When, and how often, a request is sent to an origin again. Default: after failures, within a budget. */
+  readonly retry?: RetryPolicy;
   /** How much of a request body is kept for another attempt (H1S-31). Default 64 KiB. */
   readonly retryBufferBytes?: number;
   /**
@@ -140,6 +144,7 @@ export class HttpProxy<Ctx> implements ConnectionHandler, HttpServerApp {
     const {
       connector,
       maxAttempts = 3,
+      retry = {},
       retryBufferBytes = 64 * 1024,
       callbackTimeoutMs = 60_000,
       tunnelIdleTimeoutMs = 3_600_000,
@@ -152,6 +157,7 @@ export class HttpProxy<Ctx> implements ConnectionHandler, HttpServerApp {
       logger,
       metrics: new ProxyMetrics(metrics, name),
       maxAttempts,
+      retry: new RetryRules(retry, logger, metrics, name),
       retryBufferBytes,
       callbackTimeoutMs,
       tunnelIdleTimeoutMs,

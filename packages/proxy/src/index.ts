@@ -11,4 +11,8 @@ export type {
   ResponseCallbacks,
   UpstreamRequestCallbacks,
 } from "./proxy-http.ts";
+export type { BackOffOptions } from "./retry/back-off.ts";
+export type { CircuitBreakerOptions } from "./retry/circuit-breaker.ts";
+export type { RetryBudgetOptions } from "./retry/retry-budget.ts";
+export type { RetryPolicy } from "./retry/retry-policy.ts";
 export { requestSummary, Session, type UpstreamFacts } from "./session.ts";

@@ -9,6 +9,7 @@ export const errorCatalogue = {
   ConnectProxyFailure: "The proxy on the way to the peer refused the tunnel",
   ConnectionLimitReached: "The peer has all the connections it may have, and as many requests wait for one as may wait",
   ConnectionLimitTimedout: "The peer has all the connections it may have, and none became free in time",
+  CircuitOpen: "The peer failed too often of late, and is left alone for a while",
   TLSWantX509Lookup: "The certificate to present was not available during the handshake",
   TLSHandshakeFailure: "The TLS handshake failed",
   TLSHandshakeTimedout: "The TLS handshake was not finished in time",

@@ -1,6 +1,7 @@
 import type { HttpConnector, Logger } from "@cirque/core";
 import type { ProxyHttp } from "../proxy-http.ts";
 import type { ProxyMetrics } from "../proxy-metrics.ts";
+import type { RetryRules } from "../retry/retry-rules.ts";
 
 /** What the exchanges of a proxy share. */
 export interface ExchangeEnvironment<Ctx> {
@@ -10,6 +11,7 @@ export interface ExchangeEnvironment<Ctx> {
   readonly metrics: ProxyMetrics;
   /** How often an origin is asked at most (ERRP-01). */
   readonly maxAttempts: number;
+  readonly retry: RetryRules;
   /** How much of a request body is kept for another attempt (H1S-31). */
   readonly retryBufferBytes: number;
   /** How long a callback may take to settle. */

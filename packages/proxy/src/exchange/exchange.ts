@@ -15,7 +15,8 @@ import { settledInTime } from "./callback-deadline.ts";
 import { Download, type DownloadFilter } from "./download.ts";
 import { endWithError } from "./end-with-error.ts";
 import type { ExchangeEnvironment } from "./environment.ts";
-import { mayTryAgain } from "./retry.ts";
+import { finalHead, firstToAnswer } from "./hedge.ts";
+import { isIdempotent, mayTryAgain } from "./retry.ts";
 import { RetryBuffer } from "./retry-buffer.ts";
 import { runTunnel } from "./tunnel.ts";
 import { Upload } from "./upload.ts";
@@ -49,6 +50,12 @@ export class Exchange<Ctx> implements ServerSessionObserver {
   #switching = false;
   /** The method that the last attempt sent: a filter may have changed it. */
   #method = "";
+  #tryTimer: NodeJS.Timeout | undefined;
+  #totalTimer: NodeJS.Timeout | undefined;
+  /** Ends a second attempt beside the first, while there is one. */
+  hedge: AbortController | undefined;
+  /** A failure that another attempt was granted for already. */
+  #granted: CirqueError | undefined;
 
   constructor(environment: ExchangeEnvironment<Ctx>, downstream: ServerSession) {
     const { callbacks } = environment;
@@ -73,7 +80,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
    * @param previous What the former exchange on this connection left.
    */
   async run(previous: unknown): Promise<void> {
-    const { callbacks, metrics } = this.environment;
+    const { callbacks, metrics, retry } = this.environment;
     const { session, downstream } = this;
     metrics.requestsInFlight.add(1);
     let error: CirqueError | undefined;
@@ -96,7 +103,11 @@ export class Exchange<Ctx> implements ServerSessionObserver {
 
       // The origin: attempt after attempt, until one of them has a response head
       let response: ResponseHead | undefined;
+      retry.onRequest();
+      if (retry.policy.totalTimeoutMs !== undefined) this.#limitTotalTime(retry.policy.totalTimeoutMs);
       while (response === undefined) {
+        const pauseMs = session.attempts === 0 ? 0 : retry.pauseMs(session.attempts);
+        if (pauseMs > 0) await this.#pause(pauseMs);
         session.attempts++;
         let peer: MaybePromise<HttpPeer | Response>;
         try {
@@ -112,6 +123,8 @@ export class Exchange<Ctx> implements ServerSessionObserver {
         }
         try {
           this.#throwIfFailed();
+          if (!retry.allowsOrigin(peer.address)) throw leftAlone(peer);
+          if (retry.policy.perTryTimeoutMs !== undefined) this.#limitTryTime(retry.policy.perTryTimeoutMs, peer);
           const kept = this.#wantsFresh ? undefined : this.environment.connector.keptSession(peer);
           const upstream = kept ?? (await this.#connect(peer));
           this.#use(upstream, peer);
@@ -122,19 +135,27 @@ export class Exchange<Ctx> implements ServerSessionObserver {
           if (isPromise(filtered)) await this.#unlessFailed(filtered);
           this.#throwIfFailed();
           this.#send(upstream, request);
-          response = await upstream.readHead();
-          while (response.informational) {
-            await this.#forwardInterim(response);
+          if (retry.policy.hedge !== undefined && this.#mayHedge) {
+            response = await this.#firstToAnswer(upstream, peer, retry.policy.hedge.afterMs);
+          } else {
             response = await upstream.readHead();
+            while (response.informational) {
+              await this.#forwardInterim(response);
+              response = await upstream.readHead();
+            }
           }
-          this.#takeHead(upstream, response);
+          clearTimeout(this.#tryTimer);
+          this.#judge(response);
+          this.#takeHead(this.#upstream as ClientSession, response); // the one that has answered
           const seen = callbacks.upstreamResponseFilter?.(session, response, ctx);
           if (isPromise(seen)) await this.#unlessFailed(seen);
         } catch (cause) {
           response = undefined;
-          this.#attemptFailed(peer, cause);
+          this.#attemptFailed(this.#upstream === undefined ? peer : this.#peer, cause);
         }
       }
+
+      clearTimeout(this.#totalTimer);
 
       // The response
       const filtered = callbacks.responseFilter?.(session, response, ctx);
@@ -151,6 +172,8 @@ export class Exchange<Ctx> implements ServerSessionObserver {
       if (this.#upstream !== undefined) this.#countMalformed(error);
       await endWithError(this, error);
     } finally {
+      clearTimeout(this.#tryTimer);
+      clearTimeout(this.#totalTimer);
       const logged = this.#end(error);
       if (isPromise(logged)) await logged;
     }
@@ -242,6 +265,66 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     return download.completion();
   }
 
+  /** Whether a second origin may be asked beside the first: what is asked twice must do no harm, and have no body. */
+  get #mayHedge(): boolean {
+    return this.#upload === undefined && !this.downstream.upgradeRequested && isIdempotent(this.#method);
+  }
+
+  async #firstToAnswer(upstream: ClientSession, peer: HttpPeer, afterMs: number): Promise<ResponseHead> {
+    const head = finalHead(upstream);
+    const { response, from } = await firstToAnswer(this, { upstream, peer, head }, afterMs);
+    if (from.upstream !== this.#upstream) this.#use(from.upstream, from.peer);
+    return response;
+  }
+
+  /** Keeps account of origins, and asks another one when this one has answered with a status that is a failure. */
+  #judge(response: ResponseHead): void {
+    const { maxAttempts, retry } = this.environment;
+    const { address } = this.#peer as HttpPeer; // it has just answered
+    if (!retry.isFailure(response.status)) {
+      retry.originSucceeded(address);
+      return;
+    }
+    const message = `the origin answered ${response.status}`;
+    const error = CirqueError.upstream("HTTPStatus", message, { status: response.status, retry: true });
+    retry.originFailed(address, error);
+    if (this.session.attempts >= maxAttempts || !mayTryAgain(error, this.#method, this.#upstream, this.#kept)) return;
+    // Without another attempt, this response is what the client gets.
+    if (!retry.allowsRetry()) return;
+    this.#granted = error;
+    throw error;
+  }
+
+  #limitTryTime(ms: number, peer: HttpPeer): void {
+    clearTimeout(this.#tryTimer);
+    this.#tryTimer = setTimeout(() => {
+      const message = `${peer} had not answered after ${ms} ms, which is the limit for one attempt`;
+      const error = CirqueError.upstream("ReadTimedout", message, { retry: true });
+      this.#connecting?.abort(error);
+      this.#upstream?.abort(error);
+    }, ms);
+  }
+
+  #limitTotalTime(ms: number): void {
+    this.#totalTimer = setTimeout(() => {
+      this.#fail(CirqueError.upstream("ReadTimedout", `no origin had answered after ${ms} ms in all`));
+    }, ms);
+  }
+
+  /** Waits, unless the exchange fails meanwhile. */
+  async #pause(ms: number): Promise<void> {
+    this.#interrupt ??= Promise.withResolvers<never>();
+    let timer: NodeJS.Timeout | undefined;
+    const over = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, ms);
+    });
+    try {
+      await Promise.race([over, this.#interrupt.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   /** Decides whether an attempt that failed is followed by another. Throws the error when it is not. */
   #attemptFailed(peer: HttpPeer | undefined, cause: unknown): void {
     this.#upload?.stop();
@@ -254,10 +337,17 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     }
     let error = asCirqueError(cause);
     upstream?.abort(error);
-    const { callbacks, logger, metrics, maxAttempts } = this.environment;
+    const { callbacks, logger, metrics, maxAttempts, retry } = this.environment;
     this.#countMalformed(error);
+    clearTimeout(this.#tryTimer);
     const { session, ctx } = this;
-    if (peer !== undefined && upstream === undefined) {
+    const granted = error === this.#granted;
+    if (peer !== undefined && error.source === "upstream" && !granted && error.code !== "CircuitOpen") {
+      retry.originFailed(peer.address, error);
+    }
+    if (granted) {
+      // The origin is there, and has said what it thinks of the request.
+    } else if (peer !== undefined && upstream === undefined) {
       error = callbacks.failToConnect?.(session, peer, ctx, error) ?? error;
     } else if (peer !== undefined && upstream !== undefined) {
       if (upstream.reused) this.#wantsFresh = true;
@@ -265,6 +355,8 @@ export class Exchange<Ctx> implements ServerSessionObserver {
       error = callbacks.errorWhileProxy?.(peer, session, error, ctx, upstream.reused) ?? error;
     }
     if (session.attempts >= maxAttempts || !mayTryAgain(error, this.#method, upstream, this.#kept)) throw error;
+    // An origin that has seen nothing of the request has no load from it.
+    if (upstream !== undefined && !granted && !retry.allowsRetry()) throw error;
     metrics.retries.inc();
     if (callbacks.suppressErrorLog?.(session, ctx, error) !== true) {
       logger.warn(
@@ -301,6 +393,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     this.#failure = error;
     this.#connecting?.abort(error);
     this.#upstream?.abort(error);
+    this.hedge?.abort(error);
     this.#download?.fail(error);
     this.#interrupt?.reject(error);
   }
@@ -328,6 +421,11 @@ export class Exchange<Ctx> implements ServerSessionObserver {
 }
 
 const NO_FILTERS: readonly DownloadFilter[] = [];
+
+function leftAlone(peer: HttpPeer): CirqueError {
+  const message = `${peer} failed again and again, and is left alone for a while`;
+  return CirqueError.upstream("CircuitOpen", message, { retry: true, context: { peer: peer.address } });
+}
 
 /** What a user's callback threw, as a fault of this program. */
 function asCirqueError(cause: unknown): CirqueError {

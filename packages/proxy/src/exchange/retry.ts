@@ -13,7 +13,12 @@ export function mayTryAgain(
   kept: RetryBuffer | undefined,
 ): boolean {
   if (error.retry !== true || kept?.truncated) return false;
-  return upstream === undefined || !upstream.requestStarted || IDEMPOTENT.has(method);
+  return upstream === undefined || !upstream.requestStarted || isIdempotent(method);
+}
+
+/** Whether a request does the same however often it is sent (RFC 9110, 9.2.2). */
+export function isIdempotent(method: string): boolean {
+  return IDEMPOTENT.has(method);
 }
 
 const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
