@@ -18,6 +18,7 @@ export { MessageParser, ParseEvent } from "./http1/message-parser.ts";
 export { RequestParser } from "./http1/request-parser.ts";
 export { ResponseParser } from "./http1/response-parser.ts";
 export { chunkSizeLine, lastChunk, serializeRequestHead, serializeResponseHead } from "./http1/serialize.ts";
+export { isTrailerField } from "./http1/trailers.ts";
 export { type HttpVersion, RequestHead } from "./request-head.ts";
 export { ResponseHead } from "./response-head.ts";
 export { reasonPhrase } from "./status.ts";

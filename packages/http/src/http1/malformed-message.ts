@@ -1,6 +1,6 @@
 /**
  * Why a message was refused, and the status that says so to a client. Logs and metrics carry the reason.
- * Sources: RFC 9112 (framing), RFC 9110 (fields), RFC 6585 (431).
+ * Sources: RFC 9112 and 9113 (framing), RFC 9110 (fields), RFC 6585 (431).
  */
 const REFUSALS = {
   "bare-cr": 400,
@@ -37,6 +37,8 @@ const REFUSALS = {
   "invalid-chunk-end": 400,
   "trailers-too-large": 431,
   "premature-end": 400,
+  "invalid-pseudo-field": 400,
+  "connection-specific-field": 400,
 } as const;
 
 /** The name of a refusal, as in logs and in the label `reason` of metrics. */
