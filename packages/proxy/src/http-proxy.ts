@@ -20,6 +20,8 @@ import {
 import { settledInTime } from "./exchange/callback-deadline.ts";
 import type { ExchangeEnvironment } from "./exchange/environment.ts";
 import { Exchange } from "./exchange/exchange.ts";
+import type { HttpModuleFactory } from "./modules/http-module.ts";
+import { orderedModules } from "./modules/module-list.ts";
 import type { ProxyHttp } from "./proxy-http.ts";
 import { ProxyMetrics } from "./proxy-metrics.ts";
 import type { RetryPolicy } from "./retry/retry-policy.ts";
@@ -29,6 +31,16 @@ import { RetryRules } from "./retry/retry-rules.ts";
 export interface HttpProxyOptions {
   /** Limits and time-outs of clients' connections. */
   readonly server?: Http1ServerOptions;
+  /**
+   * Modules between the client and the callbacks (PH-02): they see a request before `requestFilter` does, and a response
+   * behind `responseFilter`. Default: none.
+   */
+  readonly modules?: readonly HttpModuleFactory[];
+  /**
+   * Modules between the origins and the callbacks (PH-03, MOD-06): they see the response of an origin before
+   * `upstreamResponseFilter` does. Made anew for each attempt; only their response methods and `done` are called. Default: none.
+   */
+  readonly upstreamModules?: readonly HttpModuleFactory[];
   /** The pool of connections to origins, and what holds for all of them. */
   readonly connector?: HttpConnectorOptions;
   /** How often a request may be sent to origins in all (ERRP-01). Default 3. */
@@ -66,6 +78,7 @@ export class HttpProxy<Ctx> implements ConnectionHandler, HttpServerApp {
   #logger: Logger = silentLogger;
   #metrics: MetricsRegistry = new MetricsRegistry();
 
+  /** @throws CirqueError `InvalidArgument` when a module is there twice (MOD-03). */
   constructor(callbacks: ProxyHttp<Ctx>, options: HttpProxyOptions = {}) {
     this.#callbacks = callbacks;
     this.#options = options;
@@ -153,6 +166,8 @@ export class HttpProxy<Ctx> implements ConnectionHandler, HttpServerApp {
     } = options;
     return {
       callbacks: this.#callbacks,
+      modules: orderedModules("modules", options.modules),
+      upstreamModules: orderedModules("upstreamModules", options.upstreamModules),
       connector: new HttpConnector({ ...(keylog && { onKeylog: keylogWriter(logger) }), ...connector, metrics }),
       logger,
       metrics: new ProxyMetrics(metrics, name),

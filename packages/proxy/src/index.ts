@@ -3,6 +3,7 @@ export { defaultFailToProxy, type FailToProxy } from "./fail-to-proxy.ts";
 export { HttpProxy, type HttpProxyOptions } from "./http-proxy.ts";
 export { httpProxyService } from "./http-proxy-service.ts";
 export type { MaybePromise } from "./maybe-promise.ts";
+export * from "./modules/index.ts";
 export type {
   EndCallbacks,
   PeerCallbacks,

@@ -1,5 +1,5 @@
 import type { CirqueError, HttpPeer } from "@cirque/core";
-import type { RequestHead, ResponseHead } from "@cirque/http";
+import type { HeaderMap, RequestHead, ResponseHead } from "@cirque/http";
 import type { BodyChunk } from "./body-chunk.ts";
 import type { FailToProxy } from "./fail-to-proxy.ts";
 import type { MaybePromise } from "./maybe-promise.ts";
@@ -66,6 +66,11 @@ export interface UpstreamRequestCallbacks<Ctx> {
 
 /** What comes back. */
 export interface ResponseCallbacks<Ctx> {
+  /**
+   * The origin's response head, as it came, before the upstream modules see it (PH-25): configure them here, with
+   * `session.module`. Called again for each attempt.
+   */
+  adjustUpstreamModules?(session: Session, response: ResponseHead, ctx: Ctx): void;
   /** The origin's response head (PH-27). An error fails the attempt. Called again for each attempt. */
   upstreamResponseFilter?(session: Session, response: ResponseHead, ctx: Ctx): MaybePromise<void>;
   /**
@@ -74,6 +79,8 @@ export interface ResponseCallbacks<Ctx> {
    */
   // biome-ignore lint/suspicious/noConfusingVoidType: a filter that wants no pause returns nothing
   upstreamResponseBodyFilter?(session: Session, chunk: BodyChunk, ctx: Ctx): MaybePromise<number | void>;
+  /** The origin's trailers (PH-29): once, with an empty map where none came. */
+  upstreamResponseTrailerFilter?(session: Session, trailers: HeaderMap, ctx: Ctx): MaybePromise<void>;
   /** The head that the client gets; interim ones (1xx) too (PH-31). */
   responseFilter?(session: Session, response: ResponseHead, ctx: Ctx): MaybePromise<void>;
   /**
@@ -82,6 +89,12 @@ export interface ResponseCallbacks<Ctx> {
    */
   // biome-ignore lint/suspicious/noConfusingVoidType: a filter that wants no pause returns nothing
   responseBodyFilter?(session: Session, chunk: BodyChunk, ctx: Ctx): MaybePromise<number | void>;
+  /**
+   * The trailers that the client gets (PH-33): once, with an empty map where none came; what is added to it is sent, if the
+   * framing of the response has a place for trailers. Bytes that are returned are sent as the end of the body instead.
+   */
+  // biome-ignore lint/suspicious/noConfusingVoidType: a filter that leaves trailers what they are returns nothing
+  responseTrailerFilter?(session: Session, trailers: HeaderMap, ctx: Ctx): MaybePromise<Buffer | void>;
 }
 
 /** The request failed, or is over. */

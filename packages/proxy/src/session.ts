@@ -1,5 +1,6 @@
 import {
   type AcceptedConnection,
+  CirqueError,
   type ClientSession,
   type HttpPeer,
   type ServerSession,
@@ -8,6 +9,8 @@ import {
 } from "@cirque/core";
 import type { RequestHead, ResponseHead } from "@cirque/http";
 import { ResponseHead as Head } from "@cirque/http";
+import type { HttpModule, HttpModuleFactory } from "./modules/http-module.ts";
+import type { ModuleChain } from "./modules/module-chain.ts";
 
 /** Facts on the origin's side of a request: of the last attempt. */
 export interface UpstreamFacts {
@@ -31,6 +34,10 @@ export class Session {
   upstreamSession:
     | { session: ClientSession; peer: HttpPeer; reused: boolean; bodyBytes: number | undefined }
     | undefined;
+  /** Internal: set by the exchange, for a proxy that has any. */
+  modules: ModuleChain | undefined;
+  /** Internal: those of the last attempt. */
+  upstreamModules: ModuleChain | undefined;
   /** The head that the client was sent, once it was. */
   response: ResponseHead | undefined;
   /** How many attempts to ask an origin were made. */
@@ -125,6 +132,23 @@ export class Session {
       if (this.#aborted !== undefined) this.#abort.abort(this.#aborted);
     }
     return this.#abort.signal;
+  }
+
+  /**
+   * The module that `factory` made for this request (MOD-04): to tell it, from `earlyRequestFilter` on, what this request
+   * needs. An upstream module is there from `adjustUpstreamModules` on.
+   *
+   * @throws CirqueError `InvalidArgument` when the proxy does not have it, or not yet.
+   */
+  module<M extends HttpModule | undefined>(factory: HttpModuleFactory<M>): M {
+    const chain = this.modules?.includes(factory) ? this.modules : this.upstreamModules;
+    if (chain === undefined || !chain.includes(factory)) {
+      throw CirqueError.internal(
+        "InvalidArgument",
+        `the module "${factory.name}" is not here: name it in \`modules\` of the proxy's options; one of \`upstreamModules\` can be asked for from \`adjustUpstreamModules\` on`,
+      );
+    }
+    return chain.moduleOf(factory) as M; // made by this factory
   }
 
   /** Sends 100, so that the client sends its body before an origin says so (H1S-20). */

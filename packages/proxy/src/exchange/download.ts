@@ -1,20 +1,18 @@
-import { type BodySink, CirqueError, type ClientSession, type ServerSession } from "@cirque/core";
-import type { HeaderMap } from "@cirque/http";
+import { type BodySink, type BodySource, CirqueError, type ServerSession } from "@cirque/core";
+import { HeaderMap } from "@cirque/http";
 import type { BodyChunk } from "../body-chunk.ts";
-import { isPromise, type MaybePromise } from "../maybe-promise.ts";
-
-/** Changes a piece of the response body; a number is a pause in milliseconds. */
-// biome-ignore lint/suspicious/noConfusingVoidType: a filter that wants no pause returns nothing
-export type DownloadFilter = (chunk: BodyChunk) => MaybePromise<number | void>;
+import { isPromise } from "../maybe-promise.ts";
+import type { DownloadStage } from "./download-stage.ts";
 
 /**
  * Carries the response body from the origin to the client, piece by piece, no faster than the client takes it. Without
- * filters, a piece goes from the reader of one connection to the writer of the other in one call.
+ * stages, a piece goes from the reader of one connection to the writer of the other in one call.
  */
 export class Download implements BodySink {
-  readonly #from: ClientSession;
+  readonly #from: BodySource;
   readonly #to: ServerSession;
-  readonly #filters: readonly DownloadFilter[];
+  readonly #stages: readonly DownloadStage[];
+  #trailers: HeaderMap | undefined;
   #filtering = false;
   #full = false;
   #settled = false;
@@ -22,10 +20,10 @@ export class Download implements BodySink {
   #resolve: (() => void) | undefined;
   #reject: ((error: unknown) => void) | undefined;
 
-  constructor(from: ClientSession, to: ServerSession, filters: readonly DownloadFilter[]) {
+  constructor(from: BodySource, to: ServerSession, stages: readonly DownloadStage[]) {
     this.#from = from;
     this.#to = to;
-    this.#filters = filters;
+    this.#stages = stages;
   }
 
   /** Whether the body has been carried whole. */
@@ -46,14 +44,15 @@ export class Download implements BodySink {
 
   onData(chunk: Buffer): void {
     if (this.#settled) return;
-    if (this.#filters.length > 0) this.#filter(chunk, undefined, false);
+    if (this.#stages.length > 0) this.#filter({ data: chunk, end: false });
     else this.#write(chunk);
   }
 
   onEnd(trailers: HeaderMap | undefined): void {
     if (this.#settled) return;
-    if (this.#filters.length > 0) this.#filter(undefined, trailers, true);
-    else this.#finish(trailers);
+    this.#trailers = trailers;
+    if (this.#stages.length > 0) this.#filter({ data: undefined, end: true });
+    else this.#finish();
   }
 
   onError(error: CirqueError): void {
@@ -80,9 +79,10 @@ export class Download implements BodySink {
     this.#from.pauseBody();
   }
 
-  #finish(trailers: HeaderMap | undefined): void {
+  #finish(): void {
     if (this.#settled) return;
-    this.#to.end(trailers);
+    const trailers = this.#trailers;
+    this.#to.end(trailers !== undefined && trailers.size > 0 ? trailers : undefined);
     if (!this.#to.responseEnded) {
       this.fail(
         CirqueError.internal("WriteError", "the response body is shorter than its Content-Length: a filter cut it"),
@@ -93,20 +93,20 @@ export class Download implements BodySink {
     this.#resolve?.();
   }
 
-  #filter(data: Buffer | undefined, trailers: HeaderMap | undefined, end: boolean): void {
-    const chunk: BodyChunk = { data, end };
+  #filter(chunk: BodyChunk): void {
+    const ended = chunk.end;
     try {
-      const wait = this.#applyFilters(chunk, 0);
+      const wait = this.#applyStages(chunk, 0);
       if (wait === undefined) {
-        this.#forward(chunk, trailers);
+        this.#forward(chunk);
         return;
       }
       this.#filtering = true;
-      if (!end) this.#from.pauseBody();
+      if (!ended) this.#from.pauseBody();
       wait
         .then(() => {
           this.#filtering = false;
-          this.#forward(chunk, trailers);
+          this.#forward(chunk);
           this.#maybeResume();
         })
         .catch((error: unknown) => this.fail(error));
@@ -115,26 +115,45 @@ export class Download implements BodySink {
     }
   }
 
-  /** Runs the filters from `index` on; a promise when one of them is async or wants a pause. */
-  #applyFilters(chunk: BodyChunk, index: number): Promise<void> | undefined {
-    for (let i = index; i < this.#filters.length; i++) {
-      const result = this.#filters[i]?.(chunk);
-      if (isPromise(result))
-        return result.then(async (ms) => {
-          await pause(ms);
-          await this.#applyFilters(chunk, i + 1);
-        });
-      if (typeof result === "number" && result > 0) {
-        return pause(result).then(() => this.#applyFilters(chunk, i + 1));
+  /** Runs the stages from `index` on; a promise when one of them is async or wants a pause. */
+  #applyStages(chunk: BodyChunk, index: number): Promise<void> | undefined {
+    for (let i = index; i < this.#stages.length; i++) {
+      const stage = this.#stages[i] as DownloadStage;
+      const wait = stage.body?.(chunk);
+      if (isPromise(wait) || (typeof wait === "number" && wait > 0)) {
+        return Promise.resolve(wait)
+          .then(pause)
+          .then(() => (chunk.end ? this.#applyToTrailers(stage, chunk) : undefined))
+          .then(() => this.#applyStages(chunk, i + 1));
       }
+      if (!chunk.end) continue;
+      const trailers = this.#applyToTrailers(stage, chunk);
+      if (trailers !== undefined) return trailers.then(() => this.#applyStages(chunk, i + 1));
     }
     return undefined;
   }
 
-  #forward(chunk: BodyChunk, trailers: HeaderMap | undefined): void {
+  /** What a stage makes of the trailers. Bytes become the end of the body, which the stages behind it see as such. */
+  #applyToTrailers(stage: DownloadStage, chunk: BodyChunk): Promise<void> | undefined {
+    if (stage.trailers === undefined) return undefined;
+    this.#trailers ??= new HeaderMap();
+    const bytes = stage.trailers(this.#trailers);
+    if (isPromise(bytes)) return bytes.then((settled) => this.#takeTrailers(settled, chunk));
+    this.#takeTrailers(bytes, chunk);
+    return undefined;
+  }
+
+  // biome-ignore lint/suspicious/noConfusingVoidType: what a trailer filter returned
+  #takeTrailers(bytes: Buffer | void, chunk: BodyChunk): void {
+    if (bytes === undefined) return;
+    this.#trailers = undefined;
+    chunk.data = chunk.data === undefined ? bytes : Buffer.concat([chunk.data, bytes]);
+  }
+
+  #forward(chunk: BodyChunk): void {
     if (this.#settled) return;
     if (chunk.data !== undefined && chunk.data.length > 0) this.#write(chunk.data);
-    if (chunk.end) this.#finish(trailers);
+    if (chunk.end) this.#finish();
     else this.#to.flush();
   }
 
@@ -143,7 +162,7 @@ export class Download implements BodySink {
   }
 }
 
-function pause(ms: unknown): Promise<void> {
-  if (typeof ms !== "number" || !(ms > 0)) return Promise.resolve();
+function pause(ms: unknown): Promise<void> | undefined {
+  if (typeof ms !== "number" || !(ms > 0)) return undefined;
   return new Promise((resolve) => setTimeout(resolve, Math.min(ms, 2 ** 31 - 1)));
 }

@@ -3,25 +3,26 @@ import { defaultFailToProxy, errorResponse, type FailToProxy } from "../fail-to-
 import { requestSummary } from "../session.ts";
 import { settledInTime } from "./callback-deadline.ts";
 import type { Exchange } from "./exchange.ts";
+import { sendAnswer } from "./send-answer.ts";
 
 /**
  * The request failed for good: the client gets a status, or, when the response has begun, a response that is seen to be
  * cut: never one that passes for whole. Never rejects.
  */
 export async function endWithError<Ctx>(exchange: Exchange<Ctx>, error: CirqueError): Promise<void> {
-  const { environment, downstream, session } = exchange;
+  const { environment, downstream } = exchange;
   const decided = await decide(exchange, error);
   const { status } = decided;
   try {
     if (downstream.responseStarted) {
       if (!downstream.responseEnded) downstream.abort(error);
     } else if (decided instanceof Response) {
-      await writeResponse(downstream, decided, session.noteResponse);
+      await answer(exchange, () => decided);
     } else if (status === 0) {
       downstream.abort(error);
     } else {
       if (!decided.canReuseDownstream) downstream.keepAlive = false;
-      await writeResponse(downstream, errorResponse(status), session.noteResponse);
+      await answer(exchange, () => errorResponse(status));
     }
   } catch (cause) {
     environment.logger.error({ err: cause }, "the answer to a failed request could not be sent");
@@ -32,6 +33,20 @@ export async function endWithError<Ctx>(exchange: Exchange<Ctx>, error: CirqueEr
   } catch (cause) {
     environment.logger.error({ err: cause }, "a callback that says how to log a failed request failed");
     environment.logger.error({ err: error, status }, "a request failed");
+  }
+}
+
+/** Sends an answer through the modules; without them if it is one of them that fails. */
+async function answer<Ctx>(exchange: Exchange<Ctx>, response: () => Response): Promise<void> {
+  const { downstream, environment, session } = exchange;
+  try {
+    await sendAnswer(exchange, response());
+  } catch (error) {
+    if (session.modules === undefined || downstream.responseStarted) throw error;
+    environment.logger.error({ err: error }, "a module failed on the answer to a failed request");
+    const again = response();
+    const sent = again.bodyUsed || again.body?.locked ? errorResponse(again.status) : again;
+    await writeResponse(downstream, sent, session.noteResponse);
   }
 }
 

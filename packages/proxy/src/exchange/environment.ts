@@ -1,4 +1,5 @@
 import type { HttpConnector, Logger } from "@cirque/core";
+import type { HttpModuleFactory } from "../modules/http-module.ts";
 import type { ProxyHttp } from "../proxy-http.ts";
 import type { ProxyMetrics } from "../proxy-metrics.ts";
 import type { RetryRules } from "../retry/retry-rules.ts";
@@ -6,6 +7,9 @@ import type { RetryRules } from "../retry/retry-rules.ts";
 /** What the exchanges of a proxy share. */
 export interface ExchangeEnvironment<Ctx> {
   readonly callbacks: ProxyHttp<Ctx>;
+  /** In their order; undefined when there are none. */
+  readonly modules: readonly HttpModuleFactory[] | undefined;
+  readonly upstreamModules: readonly HttpModuleFactory[] | undefined;
   readonly connector: HttpConnector;
   readonly logger: Logger;
   readonly metrics: ProxyMetrics;

@@ -1,4 +1,5 @@
 import {
+  type BodySource,
   CirqueError,
   type ClientSession,
   type HttpPeer,
@@ -6,18 +7,21 @@ import {
   isResponse,
   type ServerSession,
   type ServerSessionObserver,
-  writeResponse,
 } from "@cirque/core";
 import { type RequestHead, type ResponseHead, stripHopByHop } from "@cirque/http";
 import { isPromise, type MaybePromise } from "../maybe-promise.ts";
+import type { HttpModuleFactory } from "../modules/http-module.ts";
+import { ModuleChain } from "../modules/module-chain.ts";
 import { Session } from "../session.ts";
 import { settledInTime } from "./callback-deadline.ts";
-import { Download, type DownloadFilter } from "./download.ts";
+import { Download } from "./download.ts";
+import { type DownloadStage, downloadStages } from "./download-stage.ts";
 import { endWithError } from "./end-with-error.ts";
 import type { ExchangeEnvironment } from "./environment.ts";
 import { finalHead, firstToAnswer } from "./hedge.ts";
 import { isIdempotent, mayTryAgain } from "./retry.ts";
 import { RetryBuffer } from "./retry-buffer.ts";
+import { sendAnswer } from "./send-answer.ts";
 import { runTunnel } from "./tunnel.ts";
 import { Upload } from "./upload.ts";
 import { upstreamRequest } from "./upstream-request.ts";
@@ -63,12 +67,13 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     this.downstream = downstream;
     this.session = new Session(downstream, environment.isShuttingDown);
     downstream.observer = this;
+    if (environment.modules !== undefined) this.session.modules = new ModuleChain(this.session, environment.modules);
     if (downstream.hasRequestBody) {
       this.#kept = new RetryBuffer(environment.retryBufferBytes);
       const filter = callbacks.requestBodyFilter;
       this.#upload = new Upload(
         downstream,
-        filter && ((chunk) => this.#inTime(filter.call(callbacks, this.session, chunk, this.ctx))),
+        filter && ((chunk) => this.inTime(filter.call(callbacks, this.session, chunk, this.ctx))),
         this.#kept,
         (error) => this.#fail(error),
       );
@@ -80,23 +85,27 @@ export class Exchange<Ctx> implements ServerSessionObserver {
    * @param previous What the former exchange on this connection left.
    */
   async run(previous: unknown): Promise<void> {
-    const { callbacks, metrics, retry } = this.environment;
+    const { callbacks, metrics, retry, upstreamModules } = this.environment;
     const { session, downstream } = this;
     metrics.requestsInFlight.add(1);
     let error: CirqueError | undefined;
     try {
       // The request
+      session.modules?.create();
       if (callbacks.newCtx !== undefined) this.ctx = callbacks.newCtx();
       const { ctx } = this;
       if (previous !== undefined) callbacks.onConnectionReuse?.(session, ctx, previous);
       const early = callbacks.earlyRequestFilter?.(session, ctx);
       if (isPromise(early)) await this.#unlessFailed(early);
-      let answer = callbacks.requestFilter?.(session, ctx);
+      let answer = session.modules?.requestFilter();
+      if (isPromise(answer)) answer = await this.#unlessFailed(answer);
+      answer ??= callbacks.requestFilter?.(session, ctx);
       if (isPromise(answer)) answer = await this.#unlessFailed(answer);
       if (isResponse(answer)) {
-        await writeResponse(downstream, answer, session.noteResponse);
+        await sendAnswer(this, answer);
         return;
       }
+      if (session.modules !== undefined) this.#upload?.passFirst(session.modules.requestBodyFilter());
       let goOn = callbacks.proxyUpstreamFilter?.(session, ctx);
       if (isPromise(goOn)) goOn = await this.#unlessFailed(goOn);
       if (goOn === false) throw CirqueError.httpStatus(502, "the proxy decided not to ask an origin");
@@ -118,7 +127,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
           continue;
         }
         if (isResponse(peer)) {
-          await writeResponse(downstream, peer, session.noteResponse);
+          await sendAnswer(this, peer);
           return;
         }
         try {
@@ -147,6 +156,8 @@ export class Exchange<Ctx> implements ServerSessionObserver {
           clearTimeout(this.#tryTimer);
           this.#judge(response);
           this.#takeHead(this.#upstream as ClientSession, response); // the one that has answered
+          const passed = upstreamModules && this.#passUpstreamModules(upstreamModules, response);
+          if (isPromise(passed)) await this.#unlessFailed(passed);
           const seen = callbacks.upstreamResponseFilter?.(session, response, ctx);
           if (isPromise(seen)) await this.#unlessFailed(seen);
         } catch (cause) {
@@ -160,11 +171,15 @@ export class Exchange<Ctx> implements ServerSessionObserver {
       // The response
       const filtered = callbacks.responseFilter?.(session, response, ctx);
       if (isPromise(filtered)) await this.#unlessFailed(filtered);
+      const passed = session.modules?.responseFilter(response);
+      if (isPromise(passed)) await this.#unlessFailed(passed);
       this.#throwIfFailed();
       session.response = response;
       const upstream = this.#upstream as ClientSession; // the attempt that succeeded left it
       const switching = this.#switching && response.status === 101;
-      const carried = switching ? runTunnel(this, upstream, response) : this.#carryBody(upstream, response);
+      const carried = switching
+        ? runTunnel(this, upstream, response)
+        : this.carryBody(upstream, response, downloadStages(this));
       if (isPromise(carried)) await carried;
     } catch (cause) {
       error = this.#failure ?? asCirqueError(cause);
@@ -187,22 +202,25 @@ export class Exchange<Ctx> implements ServerSessionObserver {
   /** The client has gone. */
   onAbort(error: CirqueError): void {
     this.session.clientGone(error);
+    // After another failure it may be the answer to that one.
+    this.#download?.fail(error);
     this.#fail(error);
   }
 
-  /** The filters of the response body, in order. */
-  get downloadFilters(): readonly DownloadFilter[] {
-    const { callbacks } = this.environment;
-    const { upstreamResponseBodyFilter: first, responseBodyFilter: second } = callbacks;
-    if (first === undefined && second === undefined) return NO_FILTERS;
-    const filters: DownloadFilter[] = [];
-    if (first !== undefined) {
-      filters.push((chunk) => this.#inTime(first.call(callbacks, this.session, chunk, this.ctx)));
-    }
-    if (second !== undefined) {
-      filters.push((chunk) => this.#inTime(second.call(callbacks, this.session, chunk, this.ctx)));
-    }
-    return filters;
+  /** Sends a response. A body that has come whole, as most small ones have, is gone when this returns. */
+  carryBody(from: BodySource, response: ResponseHead, stages: readonly DownloadStage[]): MaybePromise<void> {
+    const download = new Download(from, this.downstream, stages);
+    this.#download = download;
+    this.downstream.writeHead(response, false);
+    from.readBody(download);
+    if (download.complete) return undefined;
+    this.downstream.flush();
+    return download.completion();
+  }
+
+  /** What a callback or a module returned, unless it promises it for too long. */
+  inTime<T>(result: MaybePromise<T>): MaybePromise<T> {
+    return settledInTime(result, this.environment.callbackTimeoutMs);
   }
 
   /** A session on a new connection. A client that leaves is not waited for any longer. */
@@ -254,15 +272,15 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     if (protocol !== undefined) response.headers.append("Upgrade", protocol);
   }
 
-  /** Sends the response. A body that has come whole, as most small ones have, is gone when this returns. */
-  #carryBody(upstream: ClientSession, response: ResponseHead): MaybePromise<void> {
-    const download = new Download(upstream, this.downstream, this.downloadFilters);
-    this.#download = download;
-    this.downstream.writeHead(response, false);
-    upstream.readBody(download);
-    if (download.complete) return undefined;
-    this.downstream.flush();
-    return download.completion();
+  /** Makes the upstream modules of this attempt, and has them see the head. */
+  #passUpstreamModules(factories: readonly HttpModuleFactory[], response: ResponseHead): MaybePromise<void> {
+    const { session, ctx } = this;
+    session.upstreamModules?.done(this.environment.logger);
+    const modules = new ModuleChain(session, factories);
+    session.upstreamModules = modules;
+    modules.create();
+    this.environment.callbacks.adjustUpstreamModules?.(session, response, ctx);
+    return modules.responseFilter(response);
   }
 
   /** Whether a second origin may be asked beside the first: what is asked twice must do no harm, and have no body. */
@@ -375,11 +393,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
   #unlessFailed<T>(pending: Promise<T>): Promise<T> {
     this.#interrupt ??= Promise.withResolvers<never>();
     if (this.#failure !== undefined) this.#interrupt.reject(this.#failure);
-    return Promise.race([this.#inTime(pending), this.#interrupt.promise]);
-  }
-
-  #inTime<T>(result: MaybePromise<T>): MaybePromise<T> {
-    return settledInTime(result, this.environment.callbackTimeoutMs);
+    return Promise.race([this.inTime(pending), this.#interrupt.promise]);
   }
 
   #throwIfFailed(): void {
@@ -401,6 +415,8 @@ export class Exchange<Ctx> implements ServerSessionObserver {
   #end(error: CirqueError | undefined): MaybePromise<void> {
     const { callbacks, connector, metrics } = this.environment;
     const { session } = this;
+    session.upstreamModules?.done(this.environment.logger);
+    session.modules?.done(this.environment.logger);
     const facts = session.upstreamSession;
     if (facts !== undefined) facts.bodyBytes = facts.session.bodyBytesRead;
     if (this.#upstream !== undefined && this.#peer !== undefined) connector.release(this.#upstream, this.#peer);
@@ -413,14 +429,12 @@ export class Exchange<Ctx> implements ServerSessionObserver {
   async #log(error: CirqueError | undefined): Promise<void> {
     const { callbacks, logger } = this.environment;
     try {
-      await this.#inTime(callbacks.logging?.(this.session, error, this.ctx));
+      await this.inTime(callbacks.logging?.(this.session, error, this.ctx));
     } catch (cause) {
       logger.error({ err: cause }, "the callback `logging` failed");
     }
   }
 }
-
-const NO_FILTERS: readonly DownloadFilter[] = [];
 
 function leftAlone(peer: HttpPeer): CirqueError {
   const message = `${peer} failed again and again, and is left alone for a while`;

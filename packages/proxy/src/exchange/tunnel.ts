@@ -1,6 +1,7 @@
 import { CirqueError, type ClientSession, Deadline } from "@cirque/core";
 import type { ResponseHead } from "@cirque/http";
 import { Download } from "./download.ts";
+import { tunnelStages } from "./download-stage.ts";
 import type { Exchange } from "./exchange.ts";
 import { Upload } from "./upload.ts";
 
@@ -33,7 +34,10 @@ export async function runTunnel<Ctx>(
     undefined,
     fail,
   );
-  const download = new Download(upstream, downstream, [() => touch(), ...exchange.downloadFilters]);
+  const download = new Download(upstream, downstream, [
+    { body: () => touch(), trailers: undefined },
+    ...tunnelStages(exchange),
+  ]);
   upstream.observer = upload;
   downstream.observer = {
     onWritable: () => download.onWritable(),

@@ -17,10 +17,15 @@ export class Upload implements BodySink {
   readonly #kept: RetryBuffer | undefined;
   readonly #onError: (error: unknown) => void;
   #to: ClientSession | undefined;
+  /** What comes before all else, and once: the modules' filters. */
+  #first: UploadFilter | undefined;
+  /** A piece that has passed them while nobody could take it. */
+  #waiting: BodyChunk | undefined;
   /** Counts the attempts: what a filter still has in hand of an earlier one must not reach the next one's origin. */
   #attempt = 0;
   /** Reasons not to read on. */
   #filtering = false;
+  #preparing = false;
   #full = false;
   #reading = false;
   #ended = false;
@@ -36,6 +41,11 @@ export class Upload implements BodySink {
     this.#filter = filter;
     this.#kept = kept;
     this.#onError = onError;
+  }
+
+  /** Has each piece pass `filter` when it comes, before it is kept. */
+  passFirst(filter: UploadFilter | undefined): void {
+    this.#first = filter;
   }
 
   /** Begins to send the body to `to`: first what an earlier attempt has read, through the filter again (ERRP-05). */
@@ -54,6 +64,11 @@ export class Upload implements BodySink {
     if (this.#ended) {
       const sent = this.#send(undefined, true);
       if (isPromise(sent)) await sent;
+    } else if (this.#waiting !== undefined) {
+      const chunk = this.#waiting;
+      this.#waiting = undefined;
+      this.#take(chunk.data, chunk.end);
+      this.#maybeResume();
     } else if (this.#reading) this.#maybeResume();
     else {
       this.#reading = true;
@@ -70,14 +85,14 @@ export class Upload implements BodySink {
   }
 
   onData(chunk: Buffer): void {
-    this.#kept?.keep(chunk);
-    this.#pass(chunk, false);
+    if (this.#first === undefined) this.#take(chunk, false);
+    else this.#passFirst(this.#first, { data: chunk, end: false });
   }
 
   onEnd(trailers: HeaderMap | undefined): void {
-    this.#ended = true;
     this.#trailers = trailers;
-    this.#pass(undefined, true);
+    if (this.#first === undefined) this.#take(undefined, true);
+    else this.#passFirst(this.#first, { data: undefined, end: true });
   }
 
   onError(error: CirqueError): void {
@@ -88,6 +103,38 @@ export class Upload implements BodySink {
   onWritable(): void {
     this.#full = false;
     this.#maybeResume();
+  }
+
+  #passFirst(filter: UploadFilter, chunk: BodyChunk): void {
+    const { end } = chunk;
+    try {
+      const passed = filter(chunk);
+      if (!isPromise(passed)) {
+        this.#take(chunk.data, end);
+        return;
+      }
+      this.#preparing = true;
+      if (!end) this.#from.pauseBody();
+      passed.then(() => {
+        this.#preparing = false;
+        // Between two attempts, or while what was kept is sent again, nothing may overtake.
+        if (this.#to === undefined || this.#filtering) this.#waiting = { data: chunk.data, end };
+        else {
+          this.#take(chunk.data, end);
+          this.#to?.flush();
+          this.#maybeResume();
+        }
+      }, this.#onError);
+    } catch (error) {
+      this.#onError(error);
+    }
+  }
+
+  /** A piece as it is kept and sent. */
+  #take(data: Buffer | undefined, end: boolean): void {
+    if (end) this.#ended = true;
+    if (data !== undefined) this.#kept?.keep(data);
+    this.#pass(data, end);
   }
 
   #pass(data: Buffer | undefined, end: boolean): void {
@@ -132,6 +179,7 @@ export class Upload implements BodySink {
   }
 
   #maybeResume(): void {
-    if (!this.#full && !this.#filtering && !this.#ended && this.#to !== undefined) this.#from.resumeBody();
+    if (!this.#full && !this.#filtering && !this.#preparing && !this.#ended && this.#to !== undefined)
+      this.#from.resumeBody();
   }
 }

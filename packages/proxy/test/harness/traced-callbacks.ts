@@ -12,8 +12,10 @@ export const asyncCallbacks = [
   "requestBodyFilter",
   "upstreamResponseFilter",
   "upstreamResponseBodyFilter",
+  "upstreamResponseTrailerFilter",
   "responseFilter",
   "responseBodyFilter",
+  "responseTrailerFilter",
   "failToProxy",
   "logging",
 ] as const satisfies readonly (keyof ProxyHttp<unknown>)[];

@@ -1,0 +1,1 @@
+export type { HttpModule, HttpModuleFactory, ModuleOptions } from "./http-module.ts";
