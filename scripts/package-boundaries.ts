@@ -16,6 +16,8 @@ export const allowedArrows: Readonly<Record<string, readonly string[] | "all">> 
   cache: ["http"],
   proxy: ["core", "http"],
   l4: ["core"],
+  // Not published: what tests have in common.
+  testing: ["http"],
   cirque: "all",
 };
 
