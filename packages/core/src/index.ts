@@ -6,6 +6,7 @@ export * from "./connectors/index.ts";
 export * from "./errors/index.ts";
 export * from "./http-server/index.ts";
 export * from "./http1/index.ts";
+export * from "./http2/index.ts";
 export * from "./listeners/index.ts";
 export * from "./observability/index.ts";
 export { withDefaults } from "./options/with-defaults.ts";

@@ -206,6 +206,14 @@ export class Connection {
     else this.destroy();
   }
 
+  /** Lets go of the socket, for another reader: nothing listens to it any more, and nothing is read from it. */
+  release(): Socket {
+    const { socket } = this;
+    this.pause();
+    socket.off("data", onData).off("end", onEnd).off("drain", onDrain).off("error", onError).off("close", onClose);
+    return socket;
+  }
+
   #hold(text: string): void {
     if (typeof this.#held !== "string") this.flush();
     const first = this.#held === "";

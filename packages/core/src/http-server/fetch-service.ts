@@ -1,6 +1,5 @@
 import { reasonPhrase } from "@cirque/http";
 import { CirqueError, isCirqueError } from "../errors/cirque-error.ts";
-import type { Http1ServerOptions } from "../http1/server-options.ts";
 import { type Logger, silentLogger } from "../observability/logger.ts";
 import type { Counter } from "../observability/metric.ts";
 import { ListeningService, type ListeningServiceOptions } from "../services/listening-service.ts";
@@ -8,6 +7,7 @@ import type { ServiceContext } from "../services/service.ts";
 import type { ServerSession } from "../session/server-session.ts";
 import { fetchRequestOf } from "./fetch-request.ts";
 import { HttpServer, type HttpServerApp } from "./http-server.ts";
+import type { HttpServerOptions } from "./http-server-options.ts";
 import { writeResponse } from "./write-response.ts";
 
 /**
@@ -19,7 +19,7 @@ export type FetchHandler = (request: Request, session: ServerSession) => Respons
 /** How {@link fetchService} serves. */
 export interface FetchServiceOptions extends ListeningServiceOptions {
   /** Limits and time-outs of connections. */
-  readonly server?: Http1ServerOptions;
+  readonly server?: HttpServerOptions;
 }
 
 /**

@@ -1,16 +1,15 @@
 import type { Socket } from "node:net";
 import type { ServerConfiguration } from "../configuration/server-configuration.ts";
 import { Http1ServerConnection, type Http1ServerHandler, type Refusal } from "../http1/server-connection.ts";
-import {
-  type Http1ServerOptions,
-  type ResolvedHttp1ServerOptions,
-  resolveServerOptions,
-} from "../http1/server-options.ts";
+import type { ResolvedHttp1ServerOptions } from "../http1/server-options.ts";
+import { Http2ServerConnection, type Http2ServerHandler } from "../http2/server-connection.ts";
+import type { ResolvedHttp2ServerOptions } from "../http2/server-options.ts";
 import type { AcceptedConnection } from "../listeners/accepted-connection.ts";
 import { type Logger, silentLogger } from "../observability/logger.ts";
 import type { ConnectionHandler } from "../services/connection-handler.ts";
 import type { ReloadAnswer, ServiceContext } from "../services/service.ts";
 import type { ServerSession } from "../session/server-session.ts";
+import { type HttpServerOptions, resolveHttpServerOptions } from "./http-server-options.ts";
 
 /** Works on HTTP requests, whatever version of HTTP they come in (`SVC-16`). */
 export interface HttpServerApp {
@@ -18,9 +17,10 @@ export interface HttpServerApp {
   start?(context: ServiceContext): void | Promise<void>;
   /**
    * A request: answer it through the session. An app that throws or rejects loses that request only: the response is cut,
-   * and the error logged. Requests on one connection come one after another over HTTP/1.1.
+   * and the error logged.
    *
-   * @param connection Tells requests of one connection from those of another.
+   * @param connection Tells requests of one connection from those of another. Over HTTP/1.1 they come one after another;
+   * over HTTP/2, where they run side by side, each has an object of its own here.
    */
   processRequest(session: ServerSession, connection: object): void | Promise<void>;
   /** A client was refused, before it had made a request or in the middle of it (promise P13). Default: it is logged. */
@@ -31,8 +31,15 @@ export interface HttpServerApp {
   cleanup?(): void | Promise<void>;
 }
 
+/** What the server has to do with a connection, whatever is spoken on it. */
+interface ServedConnection {
+  drain(): void;
+  destroy(): void;
+}
+
 /**
- * Serves HTTP on connections: reads requests, and gives them to an app. For a listening service, or for an accept loop of
+ * Serves HTTP on connections: reads requests, and gives them to an app. Clients choose between HTTP/1.1 and HTTP/2: on TLS
+ * by ALPN, else by their first bytes (`H2S-09`). For a listening service, or for an accept loop of
  * your own (`PRX-04`).
  *
  * @example
@@ -45,10 +52,13 @@ export interface HttpServerApp {
  * });
  * server.addService(new ListeningService("hello", hello).addTcp("127.0.0.1:8080"));
  */
-export class HttpServer implements ConnectionHandler, Http1ServerHandler {
+export class HttpServer implements ConnectionHandler, Http1ServerHandler, Http2ServerHandler {
   readonly #app: HttpServerApp;
-  readonly #options: ResolvedHttp1ServerOptions;
-  readonly #connections = new Set<Http1ServerConnection>();
+  readonly #http1: ResolvedHttp1ServerOptions;
+  readonly #http2: ResolvedHttp2ServerOptions | undefined;
+  /** What becomes of connections whose client begins to speak HTTP/2; undefined where that is not taken. */
+  readonly onHttp2Preface: Http1ServerHandler["onHttp2Preface"];
+  readonly #connections = new Set<ServedConnection>();
   #logger: Logger = silentLogger;
   #draining = false;
   #onEmpty: (() => void) | undefined;
@@ -57,9 +67,22 @@ export class HttpServer implements ConnectionHandler, Http1ServerHandler {
    * @param options Limits and time-outs of connections.
    * @throws CirqueError `InvalidArgument`, RangeError for options that are not valid.
    */
-  constructor(app: HttpServerApp, options?: Http1ServerOptions) {
+  constructor(app: HttpServerApp, options?: HttpServerOptions) {
     this.#app = app;
-    this.#options = resolveServerOptions(options);
+    const { http1, http2, h2c } = resolveHttpServerOptions(options);
+    this.#http1 = http1;
+    this.#http2 = http2;
+    if (http2 !== undefined && h2c) {
+      this.onHttp2Preface = (socket, connection) => {
+        this.#add(new Http2ServerConnection(socket, http2, this, connection.accepted));
+        this.#connections.delete(connection);
+      };
+    }
+  }
+
+  /** What listeners with TLS offer clients, unless they were told otherwise (`LST-22`). */
+  get alpn(): readonly string[] {
+    return this.#http2 === undefined ? ["http/1.1"] : ["h2", "http/1.1"];
   }
 
   /** Whether the server stops: connections close after the request under way. */
@@ -73,9 +96,13 @@ export class HttpServer implements ConnectionHandler, Http1ServerHandler {
   }
 
   handle(socket: Socket, accepted: AcceptedConnection): void {
-    const connection = new Http1ServerConnection(socket, this.#options, this, accepted);
-    this.#connections.add(connection);
-    if (this.#draining) connection.drain();
+    const { tls } = accepted;
+    const isHttp2 = tls?.alpnProtocol === "h2" && this.#http2 !== undefined;
+    this.#add(
+      isHttp2
+        ? new Http2ServerConnection(socket, this.#http2, this, accepted)
+        : new Http1ServerConnection(socket, this.#http1, this, accepted),
+    );
   }
 
   reload(configuration: ServerConfiguration): ReloadAnswer | Promise<ReloadAnswer> {
@@ -100,7 +127,7 @@ export class HttpServer implements ConnectionHandler, Http1ServerHandler {
     await this.#app.cleanup?.();
   }
 
-  onRequest(session: ServerSession, connection: Http1ServerConnection): void {
+  onRequest(session: ServerSession, connection: object): void {
     try {
       const processed = this.#app.processRequest(session, connection);
       if (processed instanceof Promise) processed.catch((error: unknown) => this.#requestFailed(session, error));
@@ -114,9 +141,18 @@ export class HttpServer implements ConnectionHandler, Http1ServerHandler {
     else this.#logger.info(refusal, "a client was refused");
   }
 
-  onConnectionClose(connection: Http1ServerConnection): void {
+  onFailure(error: unknown): void {
+    this.#logger.error({ err: error }, "a response could not be sent");
+  }
+
+  onConnectionClose(connection: ServedConnection): void {
     this.#connections.delete(connection);
     if (this.#connections.size === 0) this.#onEmpty?.();
+  }
+
+  #add(connection: ServedConnection): void {
+    this.#connections.add(connection);
+    if (this.#draining) connection.drain();
   }
 
   #requestFailed(session: ServerSession, error: unknown): void {

@@ -29,6 +29,11 @@ export interface Http1ServerHandler {
   onRefusal(refusal: Refusal): void;
   /** The connection is gone. */
   onConnectionClose(connection: Http1ServerConnection): void;
+  /**
+   * The client speaks HTTP/2 without having asked (RFC 9113, 3.3): its first bytes say so. The connection takes no more
+   * part; the socket is the handler's, with those bytes to be read again. Without this, such a client is refused with 505.
+   */
+  readonly onHttp2Preface?: ((socket: Socket, connection: Http1ServerConnection) => void) | undefined;
 }
 
 /**
@@ -54,6 +59,9 @@ export class Http1ServerConnection implements ConnectionListener {
   #clientEnded = false;
   #writeDeadline: Deadline | undefined;
   #unsentBytes = 0;
+  /** Whether the first bytes of all are still to come, and may be those of HTTP/2. */
+  #mayBeHttp2: boolean;
+  #prefaceStart: Buffer | undefined;
 
   /** @param accepted What is known of the connection; without it, only what its socket tells. */
   constructor(
@@ -66,6 +74,7 @@ export class Http1ServerConnection implements ConnectionListener {
     this.accepted = accepted;
     this.#handler = handler;
     this.#idleTimeoutMs = options.keepAliveTimeoutMs;
+    this.#mayBeHttp2 = handler.onHttp2Preface !== undefined && accepted?.tls === undefined;
     this.parser = new RequestParser(options.limits);
     this.#readDeadline = new Deadline(() => this.#onReadDeadline());
     this.connection = acceptedConnection(socket, this, accepted);
@@ -120,6 +129,7 @@ export class Http1ServerConnection implements ConnectionListener {
       return;
     }
     if (this.#closing) return;
+    if (this.#mayBeHttp2 && this.#takesPreface(chunk)) return;
     this.parser.push(chunk);
     if (session === undefined) this.readHead();
     else session.onMoreBytes();
@@ -232,6 +242,28 @@ export class Http1ServerConnection implements ConnectionListener {
     this.#onHead(this.parser.head as RequestHead); // the parser has just said that there is one
   }
 
+  /** Looks at the first bytes, and keeps them while they may become the preface of HTTP/2. */
+  #takesPreface(chunk: Buffer): boolean {
+    const former = this.#prefaceStart;
+    const bytes = former === undefined ? chunk : Buffer.concat([former, chunk]);
+    if (PREFACE_START.startsWith(bytes.toString("latin1", 0, PREFACE_START.length))) {
+      if (bytes.length < PREFACE_START.length) this.#prefaceStart = bytes;
+      else this.#becomeHttp2(bytes);
+      return true;
+    }
+    this.#mayBeHttp2 = false;
+    if (former !== undefined) this.parser.push(former);
+    return false;
+  }
+
+  #becomeHttp2(bytes: Buffer): void {
+    this.#closing = true;
+    this.#readDeadline.dispose();
+    const socket = this.connection.release();
+    socket.unshift(bytes);
+    this.#handler.onHttp2Preface?.(socket, this);
+  }
+
   #onHead(head: RequestHead): void {
     this.#requests++;
     this.connection.exchanges = this.#requests;
@@ -303,6 +335,9 @@ export class Http1ServerConnection implements ConnectionListener {
     this.closeGracefully();
   }
 }
+
+/** What no request of HTTP/1.1 begins with (RFC 9113, 3.4). */
+const PREFACE_START = "PRI ";
 
 function readNext(connection: Http1ServerConnection): void {
   connection.readHead();

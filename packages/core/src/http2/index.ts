@@ -1,0 +1,6 @@
+export { Http2ServerConnection, type Http2ServerHandler } from "./server-connection.ts";
+export {
+  type Http2ServerOptions,
+  type ResolvedHttp2ServerOptions,
+  resolveHttp2ServerOptions,
+} from "./server-options.ts";

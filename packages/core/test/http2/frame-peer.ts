@@ -1,0 +1,108 @@
+import type { Socket } from "node:net";
+import { ACK, FrameType, PREFACE, settings } from "./frames.ts";
+
+/** A frame that was received. */
+export interface ReceivedFrame {
+  readonly type: number;
+  readonly flags: number;
+  readonly stream: number;
+  readonly payload: Buffer;
+}
+
+/** A client that sends frames of its own making, and keeps what it gets. It acknowledges settings and nothing else. */
+export class FramePeer implements Disposable {
+  readonly socket: Socket;
+  readonly frames: ReceivedFrame[] = [];
+  closed = false;
+  #unread: Buffer = Buffer.alloc(0);
+  readonly #watchers = new Set<() => void>();
+
+  constructor(socket: Socket, values?: readonly (readonly [id: number, value: number])[]) {
+    this.socket = socket;
+    socket.setNoDelay(true);
+    socket.on("data", (chunk: Buffer) => this.#read(chunk));
+    socket.on("error", () => {});
+    socket.on("close", () => {
+      this.closed = true;
+      this.#changed();
+    });
+    if (values !== undefined) this.send(PREFACE, settings(values));
+    else this.send(PREFACE, settings());
+  }
+
+  send(...frames: readonly Buffer[]): this {
+    if (!this.closed) this.socket.write(Buffer.concat(frames));
+    return this;
+  }
+
+  /** The first frame that fits, which came or will come. */
+  async frame(type: number, stream?: number): Promise<ReceivedFrame> {
+    const find = (): ReceivedFrame | undefined =>
+      this.frames.find((one) => one.type === type && (stream === undefined || one.stream === stream));
+    await this.until(() => find() !== undefined, `frame ${type} on stream ${stream}`);
+    return find() as ReceivedFrame; // just waited for
+  }
+
+  /** The code of the reset of a stream. */
+  async resetCode(stream: number): Promise<number> {
+    return (await this.frame(FrameType.rstStream, stream)).payload.readUInt32BE(0);
+  }
+
+  /** The code of the last GOAWAY, when the connection has closed. */
+  async goawayCode(): Promise<number | undefined> {
+    await this.whenClosed();
+    return this.frames.findLast((one) => one.type === FrameType.goaway)?.payload.readUInt32BE(4);
+  }
+
+  async whenClosed(): Promise<void> {
+    if (this.closed) return;
+    await new Promise<void>((resolve) => this.#watchers.add(() => this.closed && resolve()));
+  }
+
+  /** Waits until something is true of the frames. Fails when the connection closes before. */
+  until(isTrue: () => boolean, what: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const look = (): void => {
+        if (isTrue()) resolve();
+        else if (this.closed) reject(new Error(`closed without ${what}; got ${JSON.stringify(this.summary())}`));
+        else return;
+        this.#watchers.delete(look);
+      };
+      this.#watchers.add(look);
+      look();
+    });
+  }
+
+  /** Types and streams of the frames received. */
+  summary(): readonly string[] {
+    const names = Object.keys(FrameType);
+    return this.frames.map(({ type, stream }) => `${names[type]} ${stream}`);
+  }
+
+  [Symbol.dispose](): void {
+    this.socket.destroy();
+  }
+
+  #read(chunk: Buffer): void {
+    this.#unread = Buffer.concat([this.#unread, chunk]);
+    while (this.#unread.length >= 9) {
+      const length = this.#unread.readUIntBE(0, 3);
+      if (this.#unread.length < 9 + length) break;
+      const [type = 0, flags = 0] = this.#unread.subarray(3, 5);
+      const stream = this.#unread.readUInt32BE(5) & 0x7fffffff;
+      const payload = this.#unread.subarray(9, 9 + length);
+      this.#unread = this.#unread.subarray(9 + length);
+      this.frames.push({ type, flags, stream, payload });
+      if (type === FrameType.settings && (flags & ACK) === 0) {
+        const acknowledgement = settings();
+        acknowledgement[4] = ACK;
+        this.send(acknowledgement);
+      }
+    }
+    this.#changed();
+  }
+
+  #changed(): void {
+    for (const look of [...this.#watchers]) look();
+  }
+}
