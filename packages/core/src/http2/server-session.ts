@@ -232,7 +232,7 @@ export class Http2ServerSession implements ServerSession {
     this.#held = head;
     this.#tunnelling = true;
     this.requestEnded = false;
-    this.#respond(false, false);
+    this.#respond(false, true);
   }
 
   /** What has to be looked at from time to time: bodies and responses that do not move on. */
@@ -246,7 +246,11 @@ export class Http2ServerSession implements ServerSession {
     return this.#stream.write(data);
   }
 
-  /** Sends the fields. What cannot be sent is an error of whoever made the head: the client sees a cut, and not half. */
+  /**
+   * Sends the fields. What cannot be sent is an error of whoever made the head: the client sees a cut, and not half.
+   * @param waitForTrailers Whether the end is told in a step of its own. Node ends a stream before it resets it, with all
+   * that a client needs to take half a response for the whole: but for this step, which is left out then.
+   */
   #respond(endStream: boolean, waitForTrailers: boolean): void {
     const head = this.#held as ResponseHead; // whoever calls this has looked
     this.#held = undefined;
@@ -270,7 +274,7 @@ export class Http2ServerSession implements ServerSession {
   #sendHeadBeforeCut(): void {
     if (this.#held === undefined) return;
     this.#heldChunk = undefined;
-    if (this.#mayHaveBody) this.#respond(false, false);
+    if (this.#mayHaveBody) this.#respond(false, true);
     else this.#held = undefined;
   }
 
