@@ -1,5 +1,8 @@
+export { type ByteRange, parseByteRanges } from "./byte-ranges.ts";
 export { isFieldValue, isToken } from "./characters.ts";
+export { evaluatePreconditions, ifRangeHolds, type Precondition } from "./conditional.ts";
 export { httpDate } from "./date.ts";
+export { matchStrongly, matchWeakly, parseEntityTags } from "./entity-tag.ts";
 export { Field } from "./field.ts";
 export { type HeaderInit, HeaderMap } from "./header-map.ts";
 export { stripHopByHop } from "./hop-by-hop.ts";
@@ -19,6 +22,7 @@ export { RequestParser } from "./http1/request-parser.ts";
 export { ResponseParser } from "./http1/response-parser.ts";
 export { chunkSizeLine, lastChunk, serializeRequestHead, serializeResponseHead } from "./http1/serialize.ts";
 export { isTrailerField } from "./http1/trailers.ts";
+export { parseHttpDate } from "./parse-http-date.ts";
 export { type HttpVersion, RequestHead } from "./request-head.ts";
 export { ResponseHead } from "./response-head.ts";
 export { reasonPhrase } from "./status.ts";
