@@ -100,7 +100,9 @@ export class Http2ServerConnection {
     if (this.#draining || this.#session.closed || this.#session.destroyed) return;
     this.#draining = true;
     const session = this.#session;
-    session.goaway(constants.NGHTTP2_NO_ERROR, 2 ** 31 - 1);
+    // Once nghttp2 has sent a GOAWAY it takes no more requests, and Node has no way to the notice that is meant here. So
+    // it is written beside nghttp2, which writes whole frames.
+    if (this.#socket.writable) this.#socket.write(GOING_AWAY);
     const timer = setTimeout(close, Math.min(this.options.lastRequestTimeoutMs, LONGEST_TIMER_MS), session);
     // Its answer comes behind all that the client sent before it had read the GOAWAY.
     session.ping(() => {
@@ -296,6 +298,9 @@ export class Http2ServerConnection {
     this.#handler.onConnectionClose(this);
   }
 }
+
+/** GOAWAY with the highest stream there can be, and NO_ERROR. */
+const GOING_AWAY = Buffer.from([0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
 
 /** How long a client may take to close its side, behind the last answer. */
 const LINGER_MS = 2_000;

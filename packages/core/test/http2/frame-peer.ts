@@ -9,16 +9,22 @@ export interface ReceivedFrame {
   readonly payload: Buffer;
 }
 
+/** The settings that a client begins with; or `"none"` behind its preface, or `"nothing"` at all. */
+export type FirstSettings = readonly (readonly [id: number, value: number])[] | "none" | "nothing";
+
 /** A client that sends frames of its own making, and keeps what it gets. It acknowledges settings and nothing else. */
 export class FramePeer implements Disposable {
   readonly socket: Socket;
   readonly frames: ReceivedFrame[] = [];
   closed = false;
+  readonly #acknowledges: boolean;
   #unread: Buffer = Buffer.alloc(0);
   readonly #watchers = new Set<() => void>();
 
-  constructor(socket: Socket, values?: readonly (readonly [id: number, value: number])[]) {
+  /** @param first Settings to begin with, or what to send in their place: the preface alone, or nothing. */
+  constructor(socket: Socket, first: FirstSettings = []) {
     this.socket = socket;
+    this.#acknowledges = typeof first !== "string";
     socket.setNoDelay(true);
     socket.on("data", (chunk: Buffer) => this.#read(chunk));
     socket.on("error", () => {});
@@ -26,8 +32,8 @@ export class FramePeer implements Disposable {
       this.closed = true;
       this.#changed();
     });
-    if (values !== undefined) this.send(PREFACE, settings(values));
-    else this.send(PREFACE, settings());
+    if (first === "none") this.send(PREFACE);
+    else if (first !== "nothing") this.send(PREFACE, settings(first));
   }
 
   send(...frames: readonly Buffer[]): this {
@@ -41,6 +47,13 @@ export class FramePeer implements Disposable {
       this.frames.find((one) => one.type === type && (stream === undefined || one.stream === stream));
     await this.until(() => find() !== undefined, `frame ${type} on stream ${stream}`);
     return find() as ReceivedFrame; // just waited for
+  }
+
+  /** Resolves when both sides have acknowledged each other's settings. */
+  async greeted(): Promise<void> {
+    const isAck = ({ type, flags }: ReceivedFrame): boolean => type === FrameType.settings && flags === ACK;
+    await this.frame(FrameType.settings);
+    await this.until(() => this.frames.some(isAck), "an acknowledgement");
   }
 
   /** The code of the reset of a stream. */
@@ -93,7 +106,7 @@ export class FramePeer implements Disposable {
       const payload = this.#unread.subarray(9, 9 + length);
       this.#unread = this.#unread.subarray(9 + length);
       this.frames.push({ type, flags, stream, payload });
-      if (type === FrameType.settings && (flags & ACK) === 0) {
+      if (this.#acknowledges && type === FrameType.settings && (flags & ACK) === 0) {
         const acknowledgement = settings();
         acknowledgement[4] = ACK;
         this.send(acknowledgement);

@@ -10,7 +10,7 @@ import { describeAccepted } from "../../src/listeners/accepted-connection.ts";
 import type { ServerSession } from "../../src/session/server-session.ts";
 import { testContext } from "../server/test-context.ts";
 import { Recorder } from "../wire/recorder.ts";
-import { FramePeer } from "./frame-peer.ts";
+import { type FirstSettings, FramePeer } from "./frame-peer.ts";
 
 type OnRequest = (session: ServerSession) => void | Promise<void>;
 
@@ -64,7 +64,7 @@ export class Http2TestServer implements HttpServerApp, AsyncDisposable {
   }
 
   /** A client that sends frames, one by one. It has sent the preface and its settings. */
-  async peer(settings?: readonly (readonly [id: number, value: number])[]): Promise<FramePeer> {
+  async peer(settings?: FirstSettings): Promise<FramePeer> {
     const socket = connectSocket(this.port, "127.0.0.1");
     await once(socket, "connect");
     const peer = new FramePeer(socket, settings);
