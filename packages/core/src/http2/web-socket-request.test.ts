@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { type ClientHttp2Session, type ClientHttp2Stream, constants } from "node:http2";
 import { ResponseHead } from "@cirque/http";
 import { expect, it } from "vitest";
+import { END_HEADERS, FrameType, GET, headers, rstStream } from "../../test/http2/frames.ts";
 import { answer, ask, Http2TestServer } from "../../test/http2/http2-server.ts";
 import type { ServerSession } from "../session/server-session.ts";
 
@@ -52,11 +53,12 @@ it("a tunnel that is cut on one side is reset on the other", async () => {
     session.upgrade(switching());
     echo(session);
   });
-  const client = server.client();
-  const left = await open(client);
-  await once(left, "response");
-  left.close(constants.NGHTTP2_CANCEL);
+  const peer = await server.peer();
+  peer.send(headers(1, CONNECT, END_HEADERS));
+  await peer.frame(FrameType.headers, 1);
+  peer.send(rstStream(1));
   expect(await server.aborts.at(0)).toMatchObject({ code: "ConnectionClosed" });
+  const client = server.client();
   const cut = await open(client);
   await once(cut, "response");
   sessions[1]?.abort();
@@ -96,6 +98,12 @@ it("is for WebSockets alone, and can be switched off", async () => {
   await once(other, "remoteSettings");
   expect(other.remoteSettings.enableConnectProtocol).toBe(false);
 });
+
+const CONNECT: readonly (readonly [string, string])[] = [
+  [":method", "CONNECT"],
+  [":protocol", "websocket"],
+  ...GET.slice(1),
+];
 
 function switching(): ResponseHead {
   return new ResponseHead(101, [
