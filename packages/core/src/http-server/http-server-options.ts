@@ -56,7 +56,6 @@ const SHARED = [
   "bodyTimeoutMs",
   "minimumBodyRate",
   "writeTimeoutMs",
-  "lastRequestTimeoutMs",
   "maxRequestsPerConnection",
   "allowConnect",
 ] as const satisfies readonly (keyof Http1ServerOptions & keyof Http2ServerOptions)[];

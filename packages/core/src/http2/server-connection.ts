@@ -93,22 +93,15 @@ export class Http2ServerConnection {
   }
 
   /**
-   * Goes away in two steps (H2S-06; RFC 9113, 6.8): the first GOAWAY tells the client to send no more requests, the second
-   * one, when it must have heard that, which ones were taken. The connection closes when the last of them is answered.
+   * Goes away (H2S-06; RFC 9113, 6.8): GOAWAY names the last request that was taken, those are answered, and the connection
+   * closes behind the last of them. What the client had on its way is not taken, which it knows by the GOAWAY: it may send
+   * that again. (A first GOAWAY that only warns is not in Node's reach: behind any GOAWAY, nghttp2 takes nothing more.)
    */
   drain(): void {
-    if (this.#draining || this.#session.closed || this.#session.destroyed) return;
+    if (this.#draining) return;
     this.#draining = true;
-    const session = this.#session;
-    // Once nghttp2 has sent a GOAWAY it takes no more requests, and Node has no way to the notice that is meant here. So
-    // it is written beside nghttp2, which writes whole frames.
-    if (this.#socket.writable) this.#socket.write(GOING_AWAY);
-    const timer = setTimeout(close, Math.min(this.options.lastRequestTimeoutMs, LONGEST_TIMER_MS), session);
-    // Its answer comes behind all that the client sent before it had read the GOAWAY.
-    session.ping(() => {
-      clearTimeout(timer);
-      close(session);
-    });
+    if (this.#isIdle) this.#idleSince = turnTime();
+    if (!this.#session.destroyed) this.#session.close();
     this.#checkSoon();
   }
 
@@ -158,8 +151,7 @@ export class Http2ServerConnection {
     } else if (this.#isFlood()) {
       this.#refuse("control-flood", "the client sends little but frames of control");
     } else if (!this.#checkHead(now) && this.#isIdle && now - this.#idleSince >= this.options.idleTimeoutMs) {
-      session.close();
-      this.#idleSince = now;
+      this.drain();
     }
   }
 
@@ -286,6 +278,7 @@ export class Http2ServerConnection {
 
   #onError(error: Error): void {
     this.failure = error;
+
     if (this.#refused) return;
     const reason = sessionErrorReason(error);
     if (reason === undefined) return;
@@ -299,16 +292,11 @@ export class Http2ServerConnection {
   }
 }
 
-/** GOAWAY with the highest stream there can be, and NO_ERROR. */
-const GOING_AWAY = Buffer.from([0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
-
 /** How long a client may take to close its side, behind the last answer. */
 const LINGER_MS = 2_000;
 
 /** The window of a connection that each client assumes at first (RFC 9113, 6.9.2): it cannot be made smaller. */
 const PROTOCOL_WINDOW_BYTES = 65_535;
-
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 function check(connection: Http2ServerConnection): void {
   connection.check();
@@ -316,10 +304,6 @@ function check(connection: Http2ServerConnection): void {
 
 function begin(connection: Http2ServerConnection, stream: ServerHttp2Stream, raw: readonly string[]): void {
   connection.begin(stream, raw);
-}
-
-function close(session: ServerHttp2Session): void {
-  if (!session.destroyed) session.close();
 }
 
 function ignore(): void {}

@@ -30,8 +30,6 @@ export interface Http2ServerOptions {
   readonly writeTimeoutMs?: number;
   /** A connection without requests (V9-03). Default 75 s; then GOAWAY, and it closes. */
   readonly idleTimeoutMs?: number;
-  /** A connection that goes away: how long the client may still send requests that it had on the way. Default 1 s. */
-  readonly lastRequestTimeoutMs?: number;
   /** Requests that may be reset within `resetWindowMs`, beyond as many as were answered. Default 100; then GOAWAY 11. */
   readonly maxResets?: number;
   /** Default 10 s. */
@@ -85,7 +83,6 @@ const DEFAULTS: ResolvedHttp2ServerOptions = {
   minimumBodyRate: 100,
   writeTimeoutMs: 60_000,
   idleTimeoutMs: 75_000,
-  lastRequestTimeoutMs: 1_000,
   maxResets: 100,
   resetWindowMs: 10_000,
   maxMalformedRequests: 32,
