@@ -2,11 +2,11 @@ import type { Socket } from "node:net";
 import {
   type AcceptedConnection,
   type ConnectionHandler,
-  type Http1ServerOptions,
   HttpConnector,
   type HttpConnectorOptions,
   HttpServer,
   type HttpServerApp,
+  type HttpServerOptions,
   keylogWriter,
   type Logger,
   MetricsRegistry,
@@ -30,7 +30,7 @@ import { RetryRules } from "./retry/retry-rules.ts";
 /** Settings of a proxy. Milliseconds and bytes. */
 export interface HttpProxyOptions {
   /** Limits and time-outs of clients' connections. */
-  readonly server?: Http1ServerOptions;
+  readonly server?: HttpServerOptions;
   /**
    * Modules between the client and the callbacks (PH-02): they see a request before `requestFilter` does, and a response
    * behind `responseFilter`. Default: none.
@@ -112,6 +112,11 @@ export class HttpProxy<Ctx> implements ConnectionHandler, HttpServerApp {
   /** Looks at new settings of the server: see {@link onReload}. */
   reload(configuration: ServerConfiguration): ReloadAnswer {
     return this.onReload && this.prepareOptions(this.onReload(configuration));
+  }
+
+  /** What listeners with TLS offer clients, unless they were told otherwise: HTTP/2 and HTTP/1.1. */
+  get alpn(): readonly string[] {
+    return this.#server.alpn;
   }
 
   handle(socket: Socket, accepted: AcceptedConnection): void {

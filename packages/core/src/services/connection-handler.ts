@@ -5,6 +5,11 @@ import type { ReloadAnswer, ServiceContext } from "./service.ts";
 
 /** What a listening service does with the connections it accepts: the protocol, such as HTTP. */
 export interface ConnectionHandler {
+  /**
+   * The protocols that it speaks over TLS, the preferred first (`LST-22`): what listeners offer whose settings do not say
+   * it. Default: `["http/1.1"]`. It finds what was agreed on in `accepted.tls.alpnProtocol`.
+   */
+  readonly alpn?: readonly string[];
   /** Called once, before the first connection. A rejection makes the start of the service fail. */
   start?(context: ServiceContext): void | Promise<void>;
   /**

@@ -68,7 +68,7 @@ export class ListeningService<Handler extends ConnectionHandler = ConnectionHand
    * @param tls Certificate, key and the rest; or something that knows more, such as a store of certificates.
    *
    * @example
-   * service.addTls("0.0.0.0:443", { cert: "site.pem", key: "site.key", alpn: ["h2", "http/1.1"] });
+   * service.addTls("0.0.0.0:443", { cert: "site.pem", key: "site.key" });
    */
   addTls(address: string, tls: TlsSettings | TlsAcceptor, options: TcpListenerOptions & AcceptanceOptions = {}): this {
     return this.addTcp(address, { ...options, tls });
@@ -149,7 +149,7 @@ export class ListeningService<Handler extends ConnectionHandler = ConnectionHand
 
   #add(listener: Listener, options: AcceptanceOptions): this {
     this.#assertNotStarted(`${listener.endpoint.address} has`);
-    this.#plans.set(listener, planAcceptance(options));
+    this.#plans.set(listener, planAcceptance(options, this.handler.alpn));
     if (isLimited(options)) declareSharedCount(`${this.name} ${listener.endpoint.address}`);
     this.#listeners.push(listener);
     return this;

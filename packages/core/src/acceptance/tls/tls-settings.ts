@@ -18,7 +18,8 @@ export interface TlsSettings extends Partial<CertificateSource> {
   /**
    * The protocols to agree on, the preferred first (`LST-21`, `LST-22`): `["h2", "http/1.1"]`. A client that offers others
    * only gets a fatal alert (RFC 7301, 3.2). One that offers none is taken to speak `http/1.1`; it is refused where that is
-   * not in the list. `[]` leaves ALPN out. Default: `["http/1.1"]`.
+   * not in the list. `[]` leaves ALPN out. Default: what the handler of the connections speaks, `["h2", "http/1.1"]` for
+   * services of HTTP, else `["http/1.1"]`.
    */
   readonly alpn?: readonly string[] | undefined;
   /** Default: `"TLSv1.2"`. */
