@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { type ClientHttp2Session, connect } from "node:http2";
-import { request } from "node:https";
+import { type RequestOptions, request } from "node:https";
 import { text } from "node:stream/consumers";
-import { connect as connectTls } from "node:tls";
+import { type ConnectionOptions, connect as connectTls } from "node:tls";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ask } from "../../test/http2/http2-server.ts";
 import { testContext } from "../../test/server/test-context.ts";
@@ -109,15 +109,11 @@ function http2Client(port: number): ClientHttp2Session {
 }
 
 async function http1(port: number): Promise<string> {
-  const sent = request({
-    port,
-    host: "127.0.0.1",
-    ...trust(),
-    ALPNProtocols: ["http/1.1"],
-    headers: { host: "site.test" },
-  });
-  sent.end();
-  const [response] = await once(sent, "response");
+  const options: RequestOptions & ConnectionOptions = {
+    ...{ port, host: "127.0.0.1", ...trust(), ALPNProtocols: ["http/1.1"] },
+    ...{ headers: { host: "site.test" }, agent: false },
+  };
+  const [response] = await once(request(options).end(), "response");
   return text(response);
 }
 
