@@ -1,1 +1,22 @@
+export { AddressList } from "./address-list.ts";
+export {
+  BasicAuthentication,
+  type BasicAuthenticationOptions,
+  basicAuthentication,
+} from "./basic-authentication/basic-authentication.ts";
+export { hashPassword } from "./basic-authentication/password-hash.ts";
+export { BodyLimits, type BodyLimitsOptions, bodyLimits } from "./body-limits.ts";
+export { conditionalRequests } from "./conditional-requests.ts";
+export { type CorsOptions, cors } from "./cors.ts";
+export {
+  type ForwardingOptions,
+  forwardedClientAddress,
+  forwardingHeaders,
+  type ReceivedForwarding,
+} from "./forwarding.ts";
+export { type HeaderRules, type HeaderRulesOptions, type HeaderRuleValue, headerRules } from "./header-rules.ts";
 export type { HttpModule, HttpModuleFactory, ModuleOptions } from "./http-module.ts";
+export { type IpAccessOptions, ipAccess } from "./ip-access.ts";
+export { type ByteRangesOptions, byteRanges, RangeRequest, type RangeSelection } from "./ranges/byte-ranges.ts";
+export type { PathRule } from "./redirects/path-rule.ts";
+export { type RedirectRule, redirects, rewrites } from "./redirects/redirects.ts";
