@@ -56,7 +56,9 @@ export class Http2ServerConnection {
   #hasSettings = false;
   #draining = false;
   #refused = false;
-  #timer: NodeJS.Timeout | undefined;
+  #bytesMoved = 0;
+  #movedAt = 0;
+  #timer: NodeJS.Timeout;
 
   /**
    * @param socket Nothing listens to it, and what was read from it was given back (`unshift`).
@@ -80,6 +82,8 @@ export class Http2ServerConnection {
     session.on("stream", (stream, _headers, _flags, raw: readonly string[]) => this.#onStream(stream, raw));
     session.on("error", (error) => this.#onError(error));
     session.on("close", () => this.#onClose());
+    // One that sends nothing more can neither open windows nor be told to go: it has left. Node would wait for more.
+    socket.once("end", () => session.destroy());
     session.once("remoteSettings", () => {
       this.#hasSettings = true;
     });
@@ -143,7 +147,7 @@ export class Http2ServerConnection {
     if (session.destroyed) return;
     for (const one of this.#sessions) one.check(now);
     if (session.closed) {
-      if (this.#sessions.size === 0 && now - this.#idleSince > LINGER_MS) this.destroy();
+      if (this.#isDead(now)) this.destroy();
       return;
     }
     if (!this.#hasSettings && now - this.#establishedAt > this.options.handshakeTimeoutMs) {
@@ -167,6 +171,21 @@ export class Http2ServerConnection {
     const { handshakeTimeoutMs, headTimeoutMs, bodyTimeoutMs, writeTimeoutMs, idleTimeoutMs } = this.options;
     const shortest = Math.min(handshakeTimeoutMs, headTimeoutMs, bodyTimeoutMs, writeTimeoutMs, idleTimeoutMs);
     return Math.max(10, Math.min(1_000, shortest / 4));
+  }
+
+  /**
+   * Whether a connection that goes away has nothing more to wait for. Behind a GOAWAY, nghttp2 stops reading once it knows
+   * of no open stream, and Node then never hears that the client is gone.
+   */
+  #isDead(now: number): boolean {
+    if (this.#sessions.size === 0) return now - this.#idleSince > LINGER_MS;
+    const bytesMoved = this.#socket.bytesRead + this.#socket.bytesWritten;
+    if (bytesMoved !== this.#bytesMoved) {
+      this.#bytesMoved = bytesMoved;
+      this.#movedAt = now;
+    }
+    for (const session of this.#sessions) if (!session.over) this.#movedAt = now;
+    return now - this.#movedAt > this.options.writeTimeoutMs;
   }
 
   #checkSoon(): void {

@@ -49,6 +49,7 @@ export class Http2ServerSession implements ServerSession {
   #pausedAt = 0;
   #unsentBytes = 0;
   #unsentSince = 0;
+  #closedSince = 0;
 
   constructor(owner: Http2ServerConnection, stream: ServerHttp2Stream, received: ReceivedRequest) {
     const { head, protocol } = received;
@@ -235,10 +236,16 @@ export class Http2ServerSession implements ServerSession {
     this.#respond(false, true);
   }
 
-  /** What has to be looked at from time to time: bodies and responses that do not move on. */
+  /** Whether nobody works on it any more: what is left is the stream's. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** What has to be looked at from time to time: bodies, responses and resets that do not move on. */
   check(now: number): void {
     this.#checkBody(now);
     this.#checkUnsent(now);
+    this.#checkClosed(now);
   }
 
   #send(data: Buffer): boolean {
@@ -323,6 +330,14 @@ export class Http2ServerSession implements ServerSession {
     this.#owner.reportRefusal("write-timeout", undefined, message);
     this.#fail(CirqueError.downstream("WriteTimedout", message));
     this.#reset(constants.NGHTTP2_CANCEL);
+  }
+
+  /** A reset waits for what is being written; to a client that takes nothing it would wait for ever. */
+  #checkClosed(now: number): void {
+    const stream = this.#stream;
+    if (!stream.closed || (stream.rstCode === constants.NGHTTP2_NO_ERROR && !stream.writableFinished)) return;
+    if (this.#closedSince === 0) this.#closedSince = now;
+    else if (now - this.#closedSince > RESET_TIMEOUT_MS) stream.destroy();
   }
 
   /** The sink is told, and whoever works on the request answers; nothing more of the body is read. */
@@ -412,6 +427,8 @@ export class Http2ServerSession implements ServerSession {
     this.#owner.sessionClosed(this, !this.responseEnded && !this.#resetByUs);
   }
 }
+
+const RESET_TIMEOUT_MS = 2_000;
 
 /** Responses whose first part waits for the end of this turn: what ends until then leaves whole. */
 let unflushed: Http2ServerSession[] = [];
