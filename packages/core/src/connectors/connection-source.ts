@@ -41,7 +41,7 @@ export interface Obtained<T> {
  */
 export class ConnectionSource<T extends PooledConnection> {
   readonly #connectOptions: ConnectOptions;
-  readonly #make: (socket: Socket, peer: Peer) => T;
+  readonly #make: (socket: Socket, peer: Peer) => T | Promise<T>;
   readonly #pool: ConnectionPool<T>;
   readonly #perKey: number;
   readonly #limiter: ConnectionLimiter<T>;
@@ -49,13 +49,13 @@ export class ConnectionSource<T extends PooledConnection> {
   #closed = false;
 
   /**
-   * @param make What a connector makes of a socket.
+   * @param make What a connector makes of a socket, which it closes if it cannot.
    * @throws RangeError for a pool size that is no number.
    */
   constructor(
     options: ConnectOptions & PoolOptions<T>,
     onUnusable: ((reason: UnusableReason) => void) | undefined,
-    make: (socket: Socket, peer: Peer) => T,
+    make: (socket: Socket, peer: Peer) => T | Promise<T>,
     limitObserver?: LimitObserver,
   ) {
     this.#limiter = new ConnectionLimiter(limitObserver);
@@ -82,22 +82,31 @@ export class ConnectionSource<T extends PooledConnection> {
 
   /** A kept connection, if there is one that may be used. */
   take(peer: Peer): T | undefined {
-    return this.#pool.take(peer.reuseKey, this.#mayBeUsed);
+    return this.#pool.take(peer.reuseKey, this.mayBeUsed);
   }
 
   /**
    * A new connection, or one that somebody gives back while the caller waits for room.
    * @param fresh Whether it must be new.
+   * @param onMaking Called when the wait, if there is one, is over, and a new one is being made.
    * @throws CirqueError when it cannot be made, or the limits of the peer forbid it.
    */
-  async open(peer: Peer, fresh: boolean, signal: AbortSignal | undefined): Promise<Obtained<T>> {
+  async open(peer: Peer, fresh: boolean, signal: AbortSignal | undefined, onMaking?: () => void): Promise<Obtained<T>> {
     if (peer.options.maxConnections === Number.POSITIVE_INFINITY) {
+      onMaking?.();
       return { connection: await this.#connect(peer, signal), kept: false };
     }
     const startedAt = performance.now();
-    const turn = await this.#limiter.enter(peer, fresh, this.#makeRoom, signal);
+    const entered = this.#limiter.enter(peer, fresh, this.#makeRoom, signal);
+    const turn = entered instanceof Promise ? await entered : entered;
     if (turn.connection !== undefined) return { connection: turn.connection, kept: true };
+    onMaking?.();
     return { connection: await this.#connectCounted(startedAt, peer, signal), kept: false };
+  }
+
+  /** Offers a share of a connection to those who wait for one. @returns whether somebody took it. */
+  offer(peer: Peer, connection: T): boolean {
+    return this.#limiter.addresses > 0 && this.mayBeUsed(connection) && this.#limiter.offer(peer, connection);
   }
 
   /** Keeps a connection, or gives it to one who waits for it. */
@@ -115,10 +124,16 @@ export class ConnectionSource<T extends PooledConnection> {
   /**
    * Makes connections ahead of their use (POOL-13), at most as many as may be kept for one peer, and as its limits allow
    * without waiting.
+   * @param keep What to do with each.
    * @returns How many were made.
    * @throws CirqueError `InvalidArgument` for a count that is none; the error of the first attempt when all failed.
    */
-  async preconnect(peer: Peer, count: number, signal: AbortSignal | undefined): Promise<number> {
+  async preconnect(
+    peer: Peer,
+    count: number,
+    signal: AbortSignal | undefined,
+    keep: (connection: T) => void = (connection) => this.put(peer, connection, peer.options.idleTimeoutMs),
+  ): Promise<number> {
     if (!(Number.isSafeInteger(count) && count > 0)) {
       throw CirqueError.internal("InvalidArgument", `${count} connections cannot be made ahead: expected 1 or more`);
     }
@@ -134,7 +149,7 @@ export class ConnectionSource<T extends PooledConnection> {
     for (const outcome of outcomes) {
       if (outcome.status === "rejected") continue;
       made++;
-      this.put(peer, outcome.value, peer.options.idleTimeoutMs);
+      keep(outcome.value);
     }
     const failed = outcomes.find((outcome) => outcome.status === "rejected");
     if (made === 0 && failed !== undefined) throw failed.reason;
@@ -148,7 +163,7 @@ export class ConnectionSource<T extends PooledConnection> {
   }
 
   /** Where the name of the peer no longer has the address, the connection is with somebody else (POOL-03). */
-  readonly #mayBeUsed = ({ resolved }: T): boolean => {
+  readonly mayBeUsed = ({ resolved }: T): boolean => {
     if (resolved === undefined) return true;
     this.#dns ??= this.#connectOptions.dns ?? sharedDnsCache();
     return this.#dns.holds(resolved.name, resolved.address);
@@ -164,7 +179,7 @@ export class ConnectionSource<T extends PooledConnection> {
   /** Gives a connection to one who waits; or its room, when they need another kind. @returns whether anybody waited. */
   #giveAway(peer: Peer, connection: T): boolean {
     if (!this.#limiter.hasWaiters(peer)) return false;
-    if (!(this.#mayBeUsed(connection) && this.#limiter.offer(peer, connection))) connection.close();
+    if (!(this.mayBeUsed(connection) && this.#limiter.offer(peer, connection))) connection.close();
     return true;
   }
 

@@ -45,6 +45,11 @@ describe("HttpPeer", () => {
       readTimeoutMs: 60_000,
       writeTimeoutMs: 60_000,
       idleTimeoutMs: 60_000,
+      http: "1",
+      maxStreams: 100,
+      streamWindowBytes: 131_072,
+      connectionWindowBytes: 16_777_216,
+      pingIntervalMs: Number.POSITIVE_INFINITY,
       ignoreInvalidContentLength: false,
       maxConnections: Number.POSITIVE_INFINITY,
       maxPendingRequests: 1_024,
@@ -136,6 +141,9 @@ describe("peers share connections only when nothing that matters differs (POOL-0
     ["whether the source must be that", { localPort: 4000 }, { localPort: 4000, localAddressFallback: true }],
     ["the marks of packets", { dscp: 10 }, { dscp: 46 }],
     ["what is offered in TLS", tls, { ...tls, alpn: [] }],
+    ["the version of HTTP in TLS", tls, { ...tls, http: "2" }],
+    ["whether the peer may choose the version", { ...tls, http: "2" }, { ...tls, http: "2-or-1" }],
+    ["the version of HTTP without TLS", {}, { http: "2" }],
     ["the groups of the key exchange", tls, { ...tls, curves: "X25519" }],
     ["the next hop", { nextHop: hop("10.0.0.9:1") }, { nextHop: hop("10.0.0.9:2") }],
     [
@@ -233,6 +241,12 @@ describe("options that cannot be right", () => {
     ["alpn", { alpn: "http/1.1" }],
     ["alpn", { alpn: ["x".repeat(256)] }],
     ["alpn", { alpn: ["h2", "http/1.1"] }],
+    ["alpn", { http: "2", alpn: ["http/1.1"] }],
+    ["http", { http: "3" }],
+    ["maxStreams", { maxStreams: 0 }],
+    ["streamWindowBytes", { streamWindowBytes: 2 ** 31 }],
+    ["connectionWindowBytes", { connectionWindowBytes: 0 }],
+    ["pingIntervalMs", { pingIntervalMs: 0 }],
     ["connect", { connect: "tcp" }],
     ["nextHop.protocol", { nextHop: { protocol: "http", peer: "10.0.0.9:1" } }],
   ])("are refused by name: %s in %j", (option, options) => {
@@ -247,5 +261,25 @@ describe("options that cannot be right", () => {
     expect(new Peer(address).alpn).toEqual([]);
     expect(new HttpPeer(address, { tls: true, alpn: [] }).alpn).toEqual([]);
     expect(new HttpPeer(address, { tls: true }).alpn).toEqual(["http/1.1"]);
+  });
+});
+
+describe("the version of HTTP (PO-11)", () => {
+  it.each<[PeerOptions, string, readonly string[]]>([
+    [{ tls: true }, "1", ["http/1.1"]],
+    [{ tls: true, http: "2" }, "2", ["h2"]],
+    [{ tls: true, http: "2-or-1" }, "2-or-1", ["h2", "http/1.1"]],
+    [{ tls: true, http: "2-or-1", alpn: ["h2", "http/1.1"] }, "2-or-1", ["h2", "http/1.1"]],
+    [{ http: "2" }, "2", ["h2"]],
+    [{ http: "2-or-1" }, "1", ["h2", "http/1.1"]],
+  ])("of a peer with %j is %s", (options, http, alpn) => {
+    const peer = new HttpPeer(address, options);
+    expect([peer.http, peer.alpn]).toEqual([http, alpn]);
+  });
+
+  it("may be lowered to 1 for one request: that peer is the same as one that never knew another", () => {
+    const peer = new HttpPeer(address, { sni: "a.example", http: "2-or-1", groupKey: "a" });
+    expect(peer.overHttp1.reuseKey).toBe(new HttpPeer(address, { sni: "a.example", groupKey: "a" }).reuseKey);
+    expect(peer.overHttp1.overHttp1).toBe(peer.overHttp1);
   });
 });

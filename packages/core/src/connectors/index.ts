@@ -13,12 +13,14 @@ export type { DialOptions } from "./dial.ts";
 export * from "./dns/index.ts";
 export { HttpConnector, type HttpConnectorOptions } from "./http-connector.ts";
 export { HttpPeer } from "./http-peer.ts";
+export type { HttpConnection } from "./http2-connections.ts";
 export { keylogWriter } from "./keylog.ts";
 export type { NextHop } from "./next-hop.ts";
 export { Peer } from "./peer.ts";
 export {
   type ConnectionTracer,
   DEFAULT_PEER_OPTIONS,
+  type HttpVersions,
   type PeerOptions,
   type ResolvedPeerOptions,
 } from "./peer-options.ts";

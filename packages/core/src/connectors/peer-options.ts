@@ -33,6 +33,30 @@ export interface PeerOptions {
    */
   readonly idleTimeoutMs?: number;
 
+  /**
+   * The versions of HTTP that the peer is spoken to in (PO-11): `"1"` is HTTP/1.1; `"2"` is HTTP/2 alone, agreed on in TLS
+   * or, without TLS, known before (RFC 9113, 3.3); `"2-or-1"` lets the peer choose in TLS, and is HTTP/1.1 without.
+   * Default `"1"`. A `Peer` of another protocol has no use for it.
+   */
+  readonly http?: HttpVersions;
+  /**
+   * Requests on one HTTP/2 connection at once (PO-17); the peer may allow less. Beyond, another connection is made.
+   * Default 100.
+   */
+  readonly maxStreams?: number;
+  /**
+   * How much of one response over HTTP/2 the peer may send beyond what was taken (PO-18): 1 to 2^31-1 bytes. It is the most
+   * that a stalled client costs in memory. Default 128 KiB.
+   */
+  readonly streamWindowBytes?: number;
+  /** The same for all responses of a connection that are on their way (PO-18). Default 16 MiB. */
+  readonly connectionWindowBytes?: number;
+  /**
+   * How often an HTTP/2 connection is asked for a sign of life (PO-16); without an answer in 5 s it is closed. Default:
+   * only when a request on it has run out of time.
+   */
+  readonly pingIntervalMs?: number;
+
   /** Connections to the address at once; beyond, requests wait for one (POOL-12). Default: no limit, and no cost. */
   readonly maxConnections?: number;
   /** How many requests may wait; those beyond fail at once with `ConnectionLimitReached`. Default 1,024. */
@@ -84,8 +108,8 @@ export interface PeerOptions {
   /** A client certificate: chain and key in PEM (PEER-04). */
   readonly clientCertificate?: { readonly cert: string; readonly key: string };
   /**
-   * Protocols to offer, the preferred one first (PO-11, RFC 7301). Default: `http/1.1` for an `HttpPeer`, which takes no
-   * other; none for a `Peer`.
+   * Protocols to offer, the preferred one first (PO-11, RFC 7301). Default: those of `http` for an `HttpPeer`, which takes
+   * nothing else but `[]` with `"1"`; none for a `Peer`.
    */
   readonly alpn?: readonly string[];
   /** Groups for the key exchange as OpenSSL lists them, such as `X25519MLKEM768:X25519` (PO-21). Default: OpenSSL's. */
@@ -100,6 +124,9 @@ export interface PeerOptions {
   /** Gets the socket after its TLS handshake; what it returns is kept in the facts of the connection (PO-28). */
   readonly onTlsHandshake?: (socket: TLSSocket) => unknown;
 }
+
+/** HTTP/1.1, HTTP/2, or what the peer prefers. */
+export type HttpVersions = "1" | "2" | "2-or-1";
 
 /** Follows connections from their making to their end (PO-24). */
 export interface ConnectionTracer {
@@ -117,6 +144,11 @@ export interface ResolvedPeerOptions extends PeerOptions {
   readonly writeTimeoutMs: number;
   readonly ignoreInvalidContentLength: boolean;
   readonly idleTimeoutMs: number;
+  readonly http: HttpVersions;
+  readonly maxStreams: number;
+  readonly streamWindowBytes: number;
+  readonly connectionWindowBytes: number;
+  readonly pingIntervalMs: number;
   readonly maxConnections: number;
   readonly maxPendingRequests: number;
   readonly pendingTimeoutMs: number;
@@ -134,6 +166,13 @@ export const DEFAULT_PEER_OPTIONS: ResolvedPeerOptions = {
   writeTimeoutMs: 60_000,
   ignoreInvalidContentLength: false,
   idleTimeoutMs: 60_000,
+  http: "1",
+  maxStreams: 100,
+  // A hundred clients that stall while the origin sends cost 12.5 MiB at most.
+  streamWindowBytes: 128 * 1024,
+  // Stalled responses take none of it from the others: what has come is always acknowledged for the connection.
+  connectionWindowBytes: 16 * 1024 * 1024,
+  pingIntervalMs: Number.POSITIVE_INFINITY,
   maxConnections: Number.POSITIVE_INFINITY,
   maxPendingRequests: 1_024,
   pendingTimeoutMs: 5_000,
@@ -153,6 +192,7 @@ export function resolvePeerOptions(options: PeerOptions): ResolvedPeerOptions {
 function check(options: ResolvedPeerOptions): void {
   const { localPort, localPortRange, dscp, alpn, nextHop, connect, maxConnections } = options;
   if (maxConnections < 1) refuse("maxConnections", maxConnections, "1 or more");
+  checkHttp2(options);
   if (localPort !== undefined && !isPort(localPort)) refuse("localPort", localPort, "a port, 0 to 65535");
   if (localPortRange !== undefined) {
     const [low, high] = localPortRange;
@@ -170,6 +210,20 @@ function check(options: ResolvedPeerOptions): void {
     if (typeof connect !== "function") refuse("connect", connect, "a function");
     if (nextHop !== undefined) refuse("connect", connect, "one of it and nextHop; it can be an option of the next hop");
   }
+}
+
+function checkHttp2(options: ResolvedPeerOptions): void {
+  const { http, maxStreams, streamWindowBytes, connectionWindowBytes, pingIntervalMs } = options;
+  if (http !== "1" && http !== "2" && http !== "2-or-1") refuse("http", http, '"1", "2" or "2-or-1"');
+  if (!(maxStreams >= 1)) refuse("maxStreams", maxStreams, "1 or more");
+  if (!isWindow(streamWindowBytes)) refuse("streamWindowBytes", streamWindowBytes, "1 to 2^31-1");
+  if (!isWindow(connectionWindowBytes)) refuse("connectionWindowBytes", connectionWindowBytes, "1 to 2^31-1");
+  if (!(pingIntervalMs > 0)) refuse("pingIntervalMs", pingIntervalMs, "more than 0");
+}
+
+/** RFC 9113, 6.9.1. */
+function isWindow(bytes: number): boolean {
+  return Number.isInteger(bytes) && bytes > 0 && bytes < 2 ** 31;
 }
 
 function checkNextHop(nextHop: NextHop): void {

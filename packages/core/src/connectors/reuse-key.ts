@@ -8,12 +8,20 @@ export function reuseKeyOf(peer: Peer): string {
   const { options } = peer;
   const { localAddress, localPort, localPortRange, groupKey, nextHop, connect, dscp, proxyProtocol } = options;
   const fromSomewhere = localAddress !== undefined || localPort !== undefined || localPortRange !== undefined;
+  // In TLS, `alpn` tells.
+  const knownHttp2 = options.http === "2" && !options.tls;
   const plain =
-    !options.tls && !fromSomewhere && groupKey === undefined && nextHop === undefined && connect === undefined;
+    !options.tls &&
+    !knownHttp2 &&
+    !fromSomewhere &&
+    groupKey === undefined &&
+    nextHop === undefined &&
+    connect === undefined;
   if (plain && dscp === undefined && proxyProtocol === undefined) return peer.address;
   return JSON.stringify([
     peer.address,
     groupKey,
+    knownHttp2,
     fromSomewhere && [localAddress, localPort, localPortRange, options.localAddressFallback],
     dscp,
     nextHop && [

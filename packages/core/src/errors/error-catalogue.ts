@@ -27,6 +27,7 @@ export const errorCatalogue = {
   WriteError: "Writing to the connection failed",
   ReadTimedout: "Nothing was received in time",
   WriteTimedout: "The peer did not take the data in time",
+  PingTimedout: "The peer gave no sign of life in time when it was asked for one",
   ConnectionClosed: "The connection was closed before the exchange was complete",
   HTTPStatus: "An answer with the HTTP status in `status` has to be sent",
   FileOpenError: "A file could not be opened",

@@ -134,7 +134,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
           this.#throwIfFailed();
           if (!retry.allowsOrigin(peer.address)) throw leftAlone(peer);
           if (retry.policy.perTryTimeoutMs !== undefined) this.#limitTryTime(retry.policy.perTryTimeoutMs, peer);
-          const kept = this.#wantsFresh ? undefined : this.environment.connector.keptSession(peer);
+          const kept = this.#wantsFresh ? undefined : this.environment.connector.keptSession(peer, this.#upgrade);
           const upstream = kept ?? (await this.#connect(peer));
           this.#use(upstream, peer);
           const connected = callbacks.connectedToUpstream?.(session, upstream.reused, peer, ctx);
@@ -223,11 +223,17 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     return settledInTime(result, this.environment.callbackTimeoutMs);
   }
 
+  /** The protocol that the client wants to change to: not every connection can. */
+  get #upgrade(): string | undefined {
+    return this.downstream.upgradeRequested ? this.session.request.headers.get("upgrade") : undefined;
+  }
+
   /** A session on a new connection. A client that leaves is not waited for any longer. */
   async #connect(peer: HttpPeer): Promise<ClientSession> {
     this.#connecting = new AbortController();
     try {
-      return await this.environment.connector.newSession(peer, this.#wantsFresh, this.#connecting.signal);
+      const { signal } = this.#connecting;
+      return await this.environment.connector.newSession(peer, this.#wantsFresh, signal, this.#upgrade);
     } finally {
       this.#connecting = undefined;
     }
@@ -368,13 +374,14 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     } else if (peer !== undefined && upstream === undefined) {
       error = callbacks.failToConnect?.(session, peer, ctx, error) ?? error;
     } else if (peer !== undefined && upstream !== undefined) {
-      if (upstream.reused) this.#wantsFresh = true;
+      // One that refused this request alone may be asked again.
+      if (upstream.reused && error.retry === "reused-only") this.#wantsFresh = true;
       error.decideReuse(upstream.reused);
       error = callbacks.errorWhileProxy?.(peer, session, error, ctx, upstream.reused) ?? error;
     }
     if (session.attempts >= maxAttempts || !mayTryAgain(error, this.#method, upstream, this.#kept)) throw error;
     // An origin that has seen nothing of the request has no load from it.
-    if (upstream !== undefined && !granted && !retry.allowsRetry()) throw error;
+    if (upstream?.requestStarted === true && !granted && !retry.allowsRetry()) throw error;
     metrics.retries.inc();
     if (callbacks.suppressErrorLog?.(session, ctx, error) !== true) {
       logger.warn(
