@@ -16,6 +16,7 @@ export const allowedArrows: Readonly<Record<string, readonly string[] | "all">> 
   cache: ["http"],
   proxy: ["core", "http"],
   l4: ["core"],
+  jwt: ["proxy", "core", "http"],
   // Not published: what tests have in common.
   testing: ["http"],
   cirque: "all",

@@ -9,5 +9,5 @@ export const callbacks: ProxyHttp = {
   earlyRequestFilter(session) {
     if (session.request.path.startsWith("/uploads/")) session.module(limits).requestBytes = 1_000_000;
   },
-  upstreamPeer: () => new HttpPeer(process.env["ORIGIN"] ?? "127.0.0.1:9001"),
+  upstreamPeer: () => new HttpPeer(process.env.ORIGIN ?? "127.0.0.1:9001"),
 };

@@ -24,5 +24,5 @@ export const callbacks: ProxyHttp = {
   earlyRequestFilter(session) {
     if (session.request.path.startsWith("/api/")) session.module(requestNames).prefix = "api";
   },
-  upstreamPeer: () => new HttpPeer(process.env["ORIGIN"] ?? "127.0.0.1:9001"),
+  upstreamPeer: () => new HttpPeer(process.env.ORIGIN ?? "127.0.0.1:9001"),
 };
