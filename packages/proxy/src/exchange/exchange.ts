@@ -105,7 +105,8 @@ export class Exchange<Ctx> implements ServerSessionObserver {
         await sendAnswer(this, answer);
         return;
       }
-      if (session.modules !== undefined) this.#upload?.passFirst(session.modules.requestBodyFilter());
+      const first = session.modules?.requestBodyFilter();
+      if (first !== undefined) this.#upload?.passFirst((chunk) => this.inTime(first(chunk)));
       let goOn = callbacks.proxyUpstreamFilter?.(session, ctx);
       if (isPromise(goOn)) goOn = await this.#unlessFailed(goOn);
       if (goOn === false) throw CirqueError.httpStatus(502, "the proxy decided not to ask an origin");

@@ -44,7 +44,7 @@ export class Upload implements BodySink {
   }
 
   /** Has each piece pass `filter` when it comes, before it is kept. */
-  passFirst(filter: UploadFilter | undefined): void {
+  passFirst(filter: UploadFilter): void {
     this.#first = filter;
   }
 

@@ -36,14 +36,14 @@ export function bodyLimits(options: BodyLimitsOptions): HttpModuleFactory<BodyLi
   return { name, order, create: () => new BodyLimits(requestBytes, responseBytes) };
 }
 
-/** The limits of one request: change them before its body is read. */
+/** The limits of one request: change them in `earlyRequestFilter`. */
 export class BodyLimits implements HttpModule {
   /** Bytes of the request body; `Infinity` for no limit. */
   requestBytes: number;
   /** Bytes of the response body, likewise. */
   responseBytes: number;
-  #requestBytesSeen = 0;
-  #responseBytesSeen = 0;
+  requestBodyFilter?: (session: Session, chunk: BodyChunk) => void;
+  responseBodyFilter?: (session: Session, chunk: BodyChunk) => void;
 
   constructor(requestBytes: number, responseBytes: number) {
     this.requestBytes = requestBytes;
@@ -51,35 +51,31 @@ export class BodyLimits implements HttpModule {
   }
 
   requestFilter(_session: Session, request: RequestHead): Response | undefined {
-    if (!(declaredLength(request) > this.requestBytes)) return undefined;
-    return new Response("413 Content Too Large\n", { status: 413 });
-  }
-
-  requestBodyFilter(_session: Session, { data }: BodyChunk): void {
-    this.#requestBytesSeen += data?.length ?? 0;
-    if (this.#requestBytesSeen > this.requestBytes) {
-      throw CirqueError.httpStatus(413, `the request body has more than ${this.requestBytes} bytes`, {
-        source: "downstream",
-      });
-    }
+    const limit = this.requestBytes;
+    if (declaredLength(request) > limit) return new Response("413 Content Too Large\n", { status: 413 });
+    if (limit === Number.POSITIVE_INFINITY) return undefined;
+    const message = `the request body has more than ${limit} bytes`;
+    this.requestBodyFilter = counting(limit, () => CirqueError.httpStatus(413, message, { source: "downstream" }));
+    return undefined;
   }
 
   responseFilter(session: Session, response: ResponseHead): void {
+    const limit = this.responseBytes;
     // The length of a response without a body is that of another one's.
-    if (session.request.method === "HEAD" || response.status === 304) return;
-    if (declaredLength(response) > this.responseBytes) {
-      throw CirqueError.httpStatus(502, `the response declares more than ${this.responseBytes} bytes`, {
-        source: "upstream",
-      });
-    }
+    if (limit === Number.POSITIVE_INFINITY || session.request.method === "HEAD" || response.status === 304) return;
+    const message = `the response body has more than ${limit} bytes`;
+    if (declaredLength(response) > limit) throw CirqueError.httpStatus(502, message, { source: "upstream" });
+    this.responseBodyFilter = counting(limit, () => CirqueError.upstream("ReadError", message));
   }
+}
 
-  responseBodyFilter(_session: Session, { data }: BodyChunk): void {
-    this.#responseBytesSeen += data?.length ?? 0;
-    if (this.#responseBytesSeen > this.responseBytes) {
-      throw CirqueError.upstream("ReadError", `the response body has more than ${this.responseBytes} bytes`);
-    }
-  }
+/** Counts the bytes of a body, and throws when they are more than the limit. */
+function counting(limit: number, error: () => CirqueError): (session: Session, chunk: BodyChunk) => void {
+  let seen = 0;
+  return (_session, { data }) => {
+    seen += data?.length ?? 0;
+    if (seen > limit) throw error();
+  };
 }
 
 /** The declared length of a body; NaN for none. */
