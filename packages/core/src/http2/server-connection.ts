@@ -143,7 +143,7 @@ export class Http2ServerConnection {
   check(): void {
     const now = performance.now();
     const session = this.#session;
-    this.#timer = setTimeout(check, this.#isQuiet ? this.#checkEveryMs * 4 : this.#checkEveryMs, this);
+    this.#timer = setTimeout(check, this.#isQuiet ? this.#checkEveryMs * QUIET_FACTOR : this.#checkEveryMs, this);
     if (session.destroyed) return;
     for (const one of this.#sessions) one.check(now);
     if (session.closed) {
@@ -170,7 +170,7 @@ export class Http2ServerConnection {
   get #checkEveryMs(): number {
     const { handshakeTimeoutMs, headTimeoutMs, bodyTimeoutMs, writeTimeoutMs, idleTimeoutMs } = this.options;
     const shortest = Math.min(handshakeTimeoutMs, headTimeoutMs, bodyTimeoutMs, writeTimeoutMs, idleTimeoutMs);
-    return Math.max(10, Math.min(1_000, shortest / 4));
+    return Math.max(10, Math.min(250, shortest / 4));
   }
 
   /**
@@ -199,6 +199,11 @@ export class Http2ServerConnection {
     this.#unfinishedHeadSince = undefined;
     if (this.#refused) return;
     this.#arriving++;
+    // Of so many in one turn, more were reset than may be: those behind them in what was read need not be looked at.
+    if (this.#arriving > this.options.maxConcurrentStreams + this.options.maxResets) {
+      this.#refuse("too-many-resets", RESETS_MESSAGE);
+      return;
+    }
     // A request that is reset in the packet that brought it costs nobody anything (promise P5).
     setImmediate(begin, this, stream, raw);
   }
@@ -253,8 +258,7 @@ export class Http2ServerConnection {
   }
 
   #countReset(): void {
-    if (this.#budgets.reset())
-      this.#refuse("too-many-resets", "the client resets requests faster than it lets them end");
+    if (this.#budgets.reset()) this.#refuse("too-many-resets", RESETS_MESSAGE);
   }
 
   #isFlood(): boolean {
@@ -310,6 +314,11 @@ export class Http2ServerConnection {
     this.#handler.onConnectionClose(this);
   }
 }
+
+/** A connection that waits for requests is looked at less often: there may be thousands of them. */
+const QUIET_FACTOR = 8;
+
+const RESETS_MESSAGE = "the client resets requests faster than it lets them end";
 
 /** How long a client may take to close its side, behind the last answer. */
 const LINGER_MS = 2_000;

@@ -139,7 +139,7 @@ export class Http2ServerSession implements ServerSession {
 
   writeInterim(head: ResponseHead): void {
     frameInterim(head);
-    if (this.#responseStarted || this.#over || this.#stream.destroyed) return;
+    if (this.#responseStarted || this.#over || this.#stream.destroyed || this.#stream.closed) return;
     try {
       this.#stream.additionalHeaders(interimFields(head));
     } catch (cause) {
