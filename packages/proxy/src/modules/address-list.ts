@@ -29,8 +29,12 @@ export class AddressList {
   }
 }
 
-/** The IP address in an address with port: `::1` of `[::1]:80`; undefined where there is none, as of a Unix socket. */
+/**
+ * The IP address in an address with port: `::1` of `[::1]:80`; undefined where there is none, as of a Unix socket. One of
+ * IPv4 that a socket for both kinds shows as `::ffff:192.0.2.1` is that of IPv4; the zone of a local one is left out.
+ */
 export function ipAddressOf(address: string): string | undefined {
-  const bare = address.startsWith("[") ? address.slice(1, address.indexOf("]")) : address.replace(/:\d*$/, "");
+  const bracketed = address.startsWith("[") ? address.slice(1, address.indexOf("]")) : address.replace(/:\d*$/, "");
+  const bare = bracketed.replace(/^::ffff:(?=\d+\.)/i, "").replace(/%.*$/, "");
   return isIP(bare) === 0 ? undefined : bare;
 }

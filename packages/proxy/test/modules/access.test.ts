@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { AddressList, basicAuthentication, hashPassword, headerRules, ipAccess } from "../../src/index.ts";
+import { ipAddressOf } from "../../src/modules/address-list.ts";
 import { okResponse, RawOrigin } from "../harness/raw-origin.ts";
 import { readResponses } from "../harness/read-responses.ts";
 import { TestProxy } from "../harness/test-proxy.ts";
@@ -114,6 +115,15 @@ describe("IP access", () => {
     const list = new AddressList(["10.0.0.0/8"]);
     expect([list.has("::ffff:10.1.1.1"), list.has("::ffff:11.1.1.1"), list.has("::1")]).toEqual([true, false, false]);
   });
+
+  it.each([
+    ["127.0.0.1:80", "127.0.0.1"],
+    ["[::1]:80", "::1"],
+    ["[::ffff:192.0.2.1]:80", "192.0.2.1"],
+    ["[fe80::1%eth0]:80", "fe80::1"],
+    ["unix:", undefined],
+    ["", undefined],
+  ])("finds the address in %j", (text, expected) => expect(ipAddressOf(text)).toBe(expected));
 
   it("refuses a status that lets in", () => {
     expect(() => ipAccess({ status: 200 })).toThrow(/200 is no status/);
