@@ -146,10 +146,11 @@ export class Http2ServerConnection {
     this.#timer = setTimeout(check, this.#isQuiet ? this.#checkEveryMs * QUIET_FACTOR : this.#checkEveryMs, this);
     if (session.destroyed) return;
     for (const one of this.#sessions) one.check(now);
-    if (session.closed) {
-      if (this.#isDead(now)) this.destroy();
+    if (this.#isDead(now)) {
+      this.destroy();
       return;
     }
+    if (session.closed) return;
     if (!this.#hasSettings && now - this.#establishedAt > this.options.handshakeTimeoutMs) {
       this.#refuse("handshake-timeout", "the client sent no settings in time", constants.NGHTTP2_SETTINGS_TIMEOUT);
     } else if (this.#isFlood()) {
@@ -174,17 +175,26 @@ export class Http2ServerConnection {
   }
 
   /**
-   * Whether a connection that goes away has nothing more to wait for. Behind a GOAWAY, nghttp2 stops reading once it knows
-   * of no open stream, and Node then never hears that the client is gone.
+   * Whether nothing more is to be waited for: on a connection that goes away, when no request is open; on one on which
+   * nothing moves, when all that is left are answers and resets. (Behind a GOAWAY, nghttp2 stops reading once it knows of
+   * no open stream, and Node then never hears that the client is gone.)
    */
   #isDead(now: number): boolean {
-    if (this.#sessions.size === 0) return now - this.#idleSince > LINGER_MS;
+    const { closed } = this.#session;
+    if (this.#sessions.size === 0) return closed && now - this.#idleSince > LINGER_MS;
     const bytesMoved = this.#socket.bytesRead + this.#socket.bytesWritten;
-    if (bytesMoved !== this.#bytesMoved) {
+    let isAtWork = !closed;
+    for (const session of this.#sessions) {
+      if (session.resetIsWaiting) isAtWork = false;
+      else if (!session.over) {
+        isAtWork = true;
+        break;
+      }
+    }
+    if (isAtWork || bytesMoved !== this.#bytesMoved) {
       this.#bytesMoved = bytesMoved;
       this.#movedAt = now;
     }
-    for (const session of this.#sessions) if (!session.over) this.#movedAt = now;
     return now - this.#movedAt > this.options.writeTimeoutMs;
   }
 

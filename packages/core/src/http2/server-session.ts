@@ -49,7 +49,6 @@ export class Http2ServerSession implements ServerSession {
   #pausedAt = 0;
   #unsentBytes = 0;
   #unsentSince = 0;
-  #closedSince = 0;
 
   constructor(owner: Http2ServerConnection, stream: ServerHttp2Stream, received: ReceivedRequest) {
     const { head, protocol } = received;
@@ -241,11 +240,18 @@ export class Http2ServerSession implements ServerSession {
     return this.#over;
   }
 
-  /** What has to be looked at from time to time: bodies, responses and resets that do not move on. */
+  /**
+   * Whether its stream was reset, and that has not left yet. The stream itself cannot be destroyed for it: nghttp2 would go
+   * on to ask Node for what waited on it, and Node answer without end.
+   */
+  get resetIsWaiting(): boolean {
+    return this.#stream.closed && this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR;
+  }
+
+  /** What has to be looked at from time to time: bodies and responses that do not move on. */
   check(now: number): void {
     this.#checkBody(now);
     this.#checkUnsent(now);
-    this.#checkClosed(now);
   }
 
   #send(data: Buffer): boolean {
@@ -330,14 +336,6 @@ export class Http2ServerSession implements ServerSession {
     this.#owner.reportRefusal("write-timeout", undefined, message);
     this.#fail(CirqueError.downstream("WriteTimedout", message));
     this.#reset(constants.NGHTTP2_CANCEL);
-  }
-
-  /** A reset waits for what is being written; to a client that takes nothing it would wait for ever. */
-  #checkClosed(now: number): void {
-    const stream = this.#stream;
-    if (!stream.closed || (stream.rstCode === constants.NGHTTP2_NO_ERROR && !stream.writableFinished)) return;
-    if (this.#closedSince === 0) this.#closedSince = now;
-    else if (now - this.#closedSince > RESET_TIMEOUT_MS) stream.destroy();
   }
 
   /** The sink is told, and whoever works on the request answers; nothing more of the body is read. */
@@ -427,8 +425,6 @@ export class Http2ServerSession implements ServerSession {
     this.#owner.sessionClosed(this, !this.responseEnded && !this.#resetByUs);
   }
 }
-
-const RESET_TIMEOUT_MS = 2_000;
 
 /** Responses whose first part waits for the end of this turn: what ends until then leaves whole. */
 let unflushed: Http2ServerSession[] = [];
