@@ -189,6 +189,11 @@ export class HeaderMap {
   }
 }
 
+/** How HTTP/1.1 spells a name that has no spelling of its own, as those of HTTP/2 (HDR-02). It is as long. */
+export function usualSpelling(lowerCaseName: string): string {
+  return USUAL_SPELLING.get(lowerCaseName) ?? lowerCaseName;
+}
+
 const NOTHING: HeaderInit = [];
 
 function checkedName(name: string): string {

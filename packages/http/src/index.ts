@@ -4,7 +4,7 @@ export { evaluatePreconditions, ifRangeHolds, type Precondition } from "./condit
 export { httpDate } from "./date.ts";
 export { matchStrongly, matchWeakly, parseEntityTags } from "./entity-tag.ts";
 export { Field } from "./field.ts";
-export { type HeaderInit, HeaderMap } from "./header-map.ts";
+export { type HeaderInit, HeaderMap, usualSpelling } from "./header-map.ts";
 export { stripHopByHop } from "./hop-by-hop.ts";
 export { isAuthority } from "./http1/authority.ts";
 export {

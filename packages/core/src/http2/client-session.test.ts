@@ -451,6 +451,17 @@ describe("time-outs over HTTP/2 (H2U-09, PO-16)", () => {
     expect(await head).toMatchObject({ code: "WriteTimedout" });
   });
 
+  it("give up a body that nobody takes though the response has begun", async () => {
+    using clock = new FakeClock();
+    const { client, stream } = await asked(true, { writeTimeoutMs: 1_000 });
+    while (client.write(Buffer.alloc(64 * 1024)));
+    stream.respond({ ":status": 200 });
+    const { sink } = await response(client);
+    await clock.pass(1_010);
+    await clock.pass(1_010);
+    expect(await failure(sink.body())).toMatchObject({ code: "WriteTimedout" });
+  });
+
   it("ask the connection for a sign of life at an interval, and close it without one", async () => {
     await using raw = await RawHttp2Origin.start();
     using clock = new FakeClock();

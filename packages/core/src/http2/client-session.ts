@@ -288,7 +288,7 @@ export class Http2ClientSession implements ClientSession {
     let taken = head;
     if (!head.informational) {
       this.#answered = true;
-      this.#deadline.clear();
+      if (!this.#full) this.#deadline.clear();
       // RFC 8441, 5: a 200 opens what a 101 opens in HTTP/1.1.
       if (this.#webSocket !== undefined && head.status < 300 && !this.#peerEnded) {
         taken = switchedProtocols(head, this.#webSocket);

@@ -135,7 +135,7 @@ describe("responseHeadOf and trailersOf", () => {
   it("keeps order and duplicates", () => {
     const head = responseHeadOf([":status", "404", "set-cookie", "a", "x-b", "1", "set-cookie", "b"]);
     expect([head.status, head.version]).toEqual([404, "2"]);
-    expect(head.headers.toWire()).toBe("set-cookie: a\r\nx-b: 1\r\nset-cookie: b\r\n");
+    expect(head.headers.toWire()).toBe("Set-Cookie: a\r\nx-b: 1\r\nSet-Cookie: b\r\n");
   });
 
   it.each([[[]], [["x-a", "1"]], [[":status", "99"]], [[":status", "2000"]], [[":status", "200", ":status", "200"]]])(

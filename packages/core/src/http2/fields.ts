@@ -11,6 +11,7 @@ import {
   parseContentLength,
   RequestHead,
   ResponseHead,
+  usualSpelling,
 } from "@cirque/http";
 
 /** What a field section may be at most: those of the limits of HTTP/1.1 that mean something here. */
@@ -77,7 +78,7 @@ export function responseHeadOf(raw: readonly string[], limits: FieldLimits = DEF
   if (raw[0] !== ":status" || status === undefined || !/^[1-9]\d\d$/.test(status)) {
     throw new MalformedMessage("invalid-pseudo-field", "expected a :status of three digits first");
   }
-  const section = new SectionReader(limits);
+  const section = new SectionReader(limits, true);
   section.addAll(raw, 2, false);
   return new ResponseHead(Number(status), section.headers(), "2");
 }
@@ -131,13 +132,16 @@ const TARGET = /^[!"$-~\x80-\xff]+$/;
 /** Puts the fields of one section into one text, as the parser of HTTP/1.1 has them: they leave over it as one slice. */
 class SectionReader {
   readonly #limits: FieldLimits;
+  readonly #spelt: boolean;
   #text = "";
   readonly #ends: number[] = [];
   #cookies = "";
   contentLength: number | undefined;
 
-  constructor(limits: FieldLimits) {
+  /** @param spelt Whether names get the spelling that clients of HTTP/1.1 are used to (H2C-05). */
+  constructor(limits: FieldLimits, spelt = false) {
     this.#limits = limits;
+    this.#spelt = spelt;
   }
 
   /** @param withoutHost Whether the Host field has been read before. */
@@ -156,7 +160,7 @@ class SectionReader {
     const { fields, fieldBytes, headBytes } = this.#limits;
     const bytes = name.length + value.length + 4;
     if (bytes > fieldBytes) throw new MalformedMessage("field-too-large", `more than ${fieldBytes} bytes`);
-    this.#text += `${name}: ${value}\r\n`;
+    this.#text += `${this.#spelt ? usualSpelling(name) : name}: ${value}\r\n`;
     if (this.#text.length > headBytes) throw new MalformedMessage("head-too-large", `more than ${headBytes} bytes`);
     this.#ends.push(name.length, this.#text.length);
     if (this.#ends.length > fields * 2) throw new MalformedMessage("too-many-fields", `more than ${fields}`);

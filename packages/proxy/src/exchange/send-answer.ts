@@ -22,15 +22,14 @@ async function sendThroughModules<Ctx>(exchange: Exchange<Ctx>, answer: Response
   stripHopByHop(head.headers);
   const body = new AnswerBody(answer, session.signal);
   try {
-    const hasBody = downstream.method !== "HEAD";
-    const length = hasBody ? await body.open() : undefined;
+    const length = await body.open();
     const hasLength = head.headers.has("content-length") || head.status === 204 || head.status === 304;
     if (length !== undefined && !hasLength) head.headers.append("content-length", String(length));
     const passed = exchange.inTime(modules.responseFilter(head));
     if (isPromise(passed)) await passed;
     session.response = head;
-    if (hasBody) await exchange.carryBody(body, head, answerStages(exchange, modules));
-    else downstream.writeHead(head, true);
+    if (downstream.method === "HEAD") downstream.writeHead(head, true);
+    else await exchange.carryBody(body, head, answerStages(exchange, modules));
   } finally {
     // Of a body that was read to its end, nothing is left to be let go of.
     body.cancel();

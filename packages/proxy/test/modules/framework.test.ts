@@ -400,64 +400,6 @@ describe("a module", () => {
   });
 });
 
-describe("an answer that passes modules", () => {
-  const plain: HttpModuleFactory = {
-    name: "plain",
-    create: () => ({ responseFilter() {}, responseBodyFilter: () => Promise.resolve() }),
-  };
-  const answered = (answer: () => Response): Promise<TestProxy<void>> =>
-    TestProxy.start({ requestFilter: answer, upstreamPeer: () => new Response("not asked") }, { modules: [plain] });
-
-  it("has no body for HEAD, and lets go of the one that is not sent", async () => {
-    const cancelled = Promise.withResolvers<void>();
-    const endless = new ReadableStream({ cancel: () => cancelled.resolve() });
-    await using proxy = await answered(() => new Response(endless, { headers: { "content-length": "5" } }));
-    const text = await proxy.exchange(get().replace("GET", "HEAD"));
-    expect(readResponses(text, "HEAD")).toMatchObject([{ status: 200, body: "" }]);
-    await cancelled.promise;
-  });
-
-  it.each([204, 304, 200])("may have none: %i", async (status) => {
-    await using proxy = await answered(() => new Response(null, { status }));
-    const [response] = readResponses(await proxy.exchange(get()));
-    expect(response).toMatchObject({ status, body: "" });
-    expect(response?.headers.get("content-length")).toBe(status === 200 ? "0" : undefined);
-  });
-
-  it("is streamed, in order and whole", async () => {
-    const pieces = Array.from({ length: 50 }, (_, i) => `${i},`.repeat(1 + (i % 7) * 3000));
-    await using proxy = await answered(
-      () => new Response(ReadableStream.from(pieces.map((piece) => Buffer.from(piece)))),
-    );
-    expect(readResponses(await proxy.exchange(get()))).toMatchObject([{ body: pieces.join("") }]);
-  });
-
-  it.each<[string, () => ReadableStream]>([
-    ["fails", () => ReadableStream.from(failing())],
-    ["is none of bytes", () => ReadableStream.from(["a", "b", "c"])],
-  ])("whose stream %s fails, or is seen to be cut", async (_name, stream) => {
-    await using proxy = await answered(() => new Response(stream()));
-    const text = await proxy.exchange(get());
-    if (text.startsWith("HTTP/1.1 200")) expect(() => readResponses(text)).toThrow();
-    else expect(readResponses(text)).toMatchObject([{ status: 500 }]);
-  });
-
-  it("can be sent once", async () => {
-    const once = new Response("once");
-    await using proxy = await answered(() => once);
-    const statuses = [];
-    for (let time = 0; time < 2; time++) statuses.push(readResponses(await proxy.exchange(get()))[0]?.status);
-    expect(statuses).toEqual([200, 500]);
-  });
-});
-
-async function* failing(): AsyncGenerator<Buffer> {
-  yield Buffer.from("one");
-  yield Buffer.from("two");
-  await Promise.resolve();
-  throw new Error("no more");
-}
-
 describe("modules that are there twice are refused (MOD-03)", () => {
   const one: HttpModuleFactory = { name: "one", create: () => ({}) };
   const same: HttpModuleFactory = { name: "one", create: () => ({}) };
