@@ -28,6 +28,13 @@ describe("a rule", () => {
     [{ from: "/a/*", to: "/b/*" }, "/a/$1*", "/b/$1*"],
   ])("%o of %s", (rule, target, expected) => expect(location(rule, target)).toBe(expected));
 
+  it("is for paths alone", () => {
+    const rewrite = pathRewriter({ from: /^/, to: "/x" }, true);
+    expect(rewrite(new RequestHead("CONNECT", "a.example:443"))).toBeUndefined();
+    expect(rewrite(new RequestHead("OPTIONS", "*"))).toBeUndefined();
+    expect(rewrite(new RequestHead("GET", "http://a.example/y?z"))).toBe("/x?z");
+  });
+
   it("never leads to a host that the client names", () => {
     const rules: readonly PathRule[] = [
       { from: "/out*", to: "/*" },

@@ -33,7 +33,9 @@ export function pathRewriter(rule: PathRule, allowUrls: boolean): PathRewriter {
   }
   const match = matcher(rule);
   return (request) => {
-    const found = host === undefined || hostOf(request) === host ? match(request.path) : undefined;
+    // `*` and the target of CONNECT are no paths.
+    if (!request.path.startsWith("/") || (host !== undefined && hostOf(request) !== host)) return undefined;
+    const found = match(request.path);
     if (found === undefined) return undefined;
     const filled = typeof from === "string" ? path.replace("*", () => found[1] ?? "") : expand(path, found);
     const query = keepQuery ? request.query : "";
