@@ -233,7 +233,7 @@ describe("memory (P4)", () => {
   });
 
   it("answers to one that does not read its socket wait in the app, and the client is cut", async () => {
-    await using server = await Http2TestServer.start((session) => answer(session, "a".repeat(100_000)), {
+    await using server = await Http2TestServer.start((session) => answer(session, "a".repeat(500_000)), {
       http2: { writeTimeoutMs: 100 },
     });
     const peer = await server.peer([[4, 2 ** 31 - 1]]);
@@ -241,7 +241,9 @@ describe("memory (P4)", () => {
     peer.socket.pause();
     peer.send(windowUpdate(0, 2 ** 30));
     for (let i = 0; i < 100; i++) peer.send(headers(i * 2 + 1));
-    await expect.poll(() => server.refusals.items.some(({ reason }) => reason === "write-timeout")).toBe(true);
+    await expect
+      .poll(() => server.refusals.items.some(({ reason }) => reason === "write-timeout"), { timeout: 5_000 })
+      .toBe(true);
     peer.socket.resume();
   });
 });

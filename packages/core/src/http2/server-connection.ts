@@ -7,6 +7,7 @@ import { CirqueError } from "../errors/cirque-error.ts";
 import type { Refusal } from "../http1/server-connection.ts";
 import type { AcceptedConnection } from "../listeners/accepted-connection.ts";
 import type { ServerSession } from "../session/server-session.ts";
+import { leaveUnread, resetStream } from "./close-stream.ts";
 import { type ReceivedRequest, requestHeadOf } from "./fields.ts";
 import { nativeServerOptions } from "./native-options.ts";
 import type { ResolvedHttp2ServerOptions } from "./server-options.ts";
@@ -256,15 +257,14 @@ export class Http2ServerConnection {
     this.#idleSince = turnTime();
     this.reportRefusal(reason, status === 400 ? undefined : status, message);
     if (status === 400) {
-      stream.close(constants.NGHTTP2_PROTOCOL_ERROR);
+      resetStream(stream, constants.NGHTTP2_PROTOCOL_ERROR);
       return;
     }
     const raw = [":status", String(status), "date", httpDate(), "content-length", "0"];
     raw.push("cache-control", "private, no-store");
     if (status === 405) raw.push("allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
     stream.respond(raw as never, { endStream: true });
-    stream.close(constants.NGHTTP2_NO_ERROR);
-    stream.resume();
+    if (!stream.endAfterHeaders) leaveUnread(stream);
   }
 
   #countReset(): void {

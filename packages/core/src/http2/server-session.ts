@@ -6,6 +6,7 @@ import { frameInterim, frameResponse } from "../http1/outgoing-framing.ts";
 import type { AcceptedConnection } from "../listeners/accepted-connection.ts";
 import type { BodySink } from "../session/body.ts";
 import type { ServerSession, ServerSessionObserver } from "../session/server-session.ts";
+import { isForgotten, leaveUnread, resetStream } from "./close-stream.ts";
 import { interimFields, type ReceivedRequest, responseFields, trailerFields, trailersOf } from "./fields.ts";
 import { clientGone, resetCodeOf } from "./reset-codes.ts";
 import type { Http2ServerConnection } from "./server-connection.ts";
@@ -240,10 +241,7 @@ export class Http2ServerSession implements ServerSession {
     return this.#over;
   }
 
-  /**
-   * Whether its stream was reset, and that has not left yet. The stream itself cannot be destroyed for it: nghttp2 would go
-   * on to ask Node for what waited on it, and Node answer without end.
-   */
+  /** Whether its stream was reset, and that has not left yet. */
   get resetIsWaiting(): boolean {
     return this.#stream.closed && this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR;
   }
@@ -252,6 +250,7 @@ export class Http2ServerSession implements ServerSession {
   check(now: number): void {
     this.#checkBody(now);
     this.#checkUnsent(now);
+    if (isForgotten(this.#stream)) this.#stream.destroy();
   }
 
   #send(data: Buffer): boolean {
@@ -297,24 +296,16 @@ export class Http2ServerSession implements ServerSession {
     if (!this.#keepAlive) this.#owner.drain();
     this.#over = true;
     this.#sink = undefined;
-    if (this.#clientMaySend && !this.#sendsTrailers) this.#leaveUnread();
+    if (this.#clientMaySend && !this.#sendsTrailers) leaveUnread(this.#stream);
   }
 
   get #clientMaySend(): boolean {
     return !this.#stream.endAfterHeaders && !this.#stream.readableEnded;
   }
 
-  #leaveUnread(): void {
-    const stream = this.#stream;
-    if (stream.closed) return;
-    stream.close(constants.NGHTTP2_NO_ERROR);
-    // What is there already has to be dropped: a stream that is paused would never be over.
-    stream.resume();
-  }
-
   #reset(code: number): void {
     this.#resetByUs = true;
-    if (!this.#stream.closed) this.#stream.close(code);
+    resetStream(this.#stream, code);
   }
 
   #checkBody(now: number): void {
@@ -414,7 +405,7 @@ export class Http2ServerSession implements ServerSession {
       return;
     }
     // They leave at the end of the turn; the request that nobody reads any more ends behind them.
-    if (this.#clientMaySend) setImmediate(() => this.#leaveUnread());
+    if (this.#clientMaySend) setImmediate(leaveUnread, stream);
   }
 
   /** @internal */
