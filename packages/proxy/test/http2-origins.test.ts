@@ -1,6 +1,12 @@
 import { once } from "node:events";
 import { Agent, request as httpRequest, type IncomingMessage, type RequestOptions } from "node:http";
-import { constants, type ServerHttp2Stream } from "node:http2";
+import {
+  type ClientHttp2Session,
+  connect,
+  constants,
+  type IncomingHttpHeaders,
+  type ServerHttp2Stream,
+} from "node:http2";
 import { HttpPeer, type PeerOptions } from "@cirque/core";
 import { certificate, Http2Origin, Recorder, settled } from "@cirque/testing";
 import { expect, test } from "vitest";
@@ -24,15 +30,16 @@ interface Answer {
 function ask(port: number, options: RequestOptions = {}, body?: string | Buffer): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const interim: number[] = [];
-    const request = httpRequest({ host: "127.0.0.1", port, ...options }, async (response) => {
-      try {
-        let text = "";
-        for await (const chunk of response) text += String(chunk);
+    const request = httpRequest({ host: "127.0.0.1", port, ...options }, (response) => {
+      let body = "";
+      response.on("data", (chunk) => {
+        body += String(chunk);
+      });
+      response.on("error", reject);
+      response.on("end", () => {
         const { statusCode: status, headers, trailers } = response;
-        resolve({ status, body: text, headers, trailers, interim });
-      } catch (error) {
-        reject(error);
-      }
+        resolve({ status, body, headers, trailers, interim });
+      });
     });
     request.on("information", ({ statusCode }) => interim.push(statusCode));
     request.on("error", reject);
@@ -242,4 +249,63 @@ test("a WebSocket of a client of HTTP/1.1 goes on over HTTP/2 (RFC 8441)", async
   const [, response] = await once(refused, "unexpected-response");
   expect(response.statusCode).toBe(403);
   refused.terminate();
+});
+
+/** A request of a client of HTTP/2: what came back, and what its stream was closed with. */
+function askOverHttp2(
+  client: ClientHttp2Session,
+  headers: Record<string, string>,
+  body = "",
+): Promise<{
+  readonly status: unknown;
+  readonly text: string;
+  readonly trailers: IncomingHttpHeaders;
+  readonly code: number;
+}> {
+  return new Promise((resolve) => {
+    const stream = client.request(headers, { endStream: false });
+    let text = "";
+    let status: unknown;
+    let trailers: IncomingHttpHeaders = {};
+    stream.on("response", (head) => {
+      status = head[":status"];
+    });
+    stream.on("trailers", (fields) => {
+      trailers = fields;
+    });
+    stream.on("data", (chunk) => {
+      text += String(chunk);
+    });
+    stream.on("error", () => {});
+    stream.on("close", () => resolve({ status, text, trailers, code: stream.rstCode }));
+    stream.end(body);
+  });
+}
+
+test("both sides may speak HTTP/2: bodies, trailers and resets pass (P12)", async () => {
+  await using origin = await Http2Origin.start((stream, headers) => {
+    if (headers[":path"] === "/reset") {
+      stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+      return;
+    }
+    stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+    stream.pipe(stream);
+  });
+  await using proxy = await proxyTo(origin, { http: "2" });
+  const client = connect(proxy.origin);
+  const bodies = Array.from({ length: 200 }, (_, index) => `message ${index} `.repeat(100));
+  const ask = (body: string): ReturnType<typeof askOverHttp2> =>
+    askOverHttp2(client, { ":method": "POST", ":path": "/", te: "trailers" }, body);
+  const answers: Awaited<ReturnType<typeof askOverHttp2>>[] = [];
+  // A hundred at a time: the proxy takes 128.
+  for (let i = 0; i < bodies.length; i += 100) answers.push(...(await Promise.all(bodies.slice(i, i + 100).map(ask))));
+  expect(answers.map(({ text }) => text)).toEqual(bodies);
+  expect(
+    answers.every(({ status, trailers, code }) => status === 200 && trailers["grpc-status"] === "0" && code === 0),
+  ).toBe(true);
+  const reset = await askOverHttp2(client, { ":method": "POST", ":path": "/reset" });
+  expect(reset.status).toBe(502);
+  expect(origin.sessions.length).toBeLessThanOrEqual(2);
+  client.destroy();
 });

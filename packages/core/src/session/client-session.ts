@@ -13,7 +13,10 @@ export interface ClientSessionObserver {
 export interface ClientSession extends BodySource {
   /** Whether the connection was there before, and the origin may have closed it meanwhile. */
   readonly reused: boolean;
-  /** Whether any byte of the request may have reached the peer. */
+  /**
+   * Whether the peer may have acted on the request: a byte of it may have reached the peer, and the peer has not said that
+   * it did nothing with it (RFC 9113, 8.7).
+   */
   readonly requestStarted: boolean;
   /** Whether all of the response has been read. */
   readonly responseEnded: boolean;
