@@ -187,6 +187,19 @@ export class Http2ClientConnection implements PooledConnection {
     if (this.#streams.delete(session)) this.#changed();
   }
 
+  /** The stream of a session is going to be reset. One that takes no others, and has nobody on it, is of no more use. */
+  streamGivenUp(): void {
+    if (this.usable || this.#reserved > 0) return;
+    for (const session of this.#streams) if (!session.over) return;
+    this.close();
+  }
+
+  /** A reset has not left: the peer takes nothing, or nghttp2 sends nothing any longer, as it may behind a GOAWAY. */
+  resetIsStuck(): void {
+    const message = "the connection to the origin took nothing any longer";
+    this.#breakWith(CirqueError.upstream("ConnectionClosed", message, { retry: "reused-only" }));
+  }
+
   /** Takes no new requests (H2U-03). Those under way go on; then the connection closes. */
   drain(): void {
     if (this.#draining) return;

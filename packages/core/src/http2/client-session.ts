@@ -16,6 +16,9 @@ import { requestFields, responseHeadOf, trailersOf } from "./fields.ts";
 /** Interim responses taken before a final one; an origin that goes on beyond is broken. */
 const MAX_INTERIM_RESPONSES = 16;
 
+/** How long a reset may take to leave. */
+const RESET_TIMEOUT_MS = 5_000;
+
 /** One request and its response on a stream of an HTTP/2 connection (RFC 9113, 8.1). */
 export class Http2ClientSession implements ClientSession {
   readonly connection: Http2ClientConnection;
@@ -59,6 +62,11 @@ export class Http2ClientSession implements ClientSession {
   /** Whether the peer may have acted on the request: false again when it said that it has not. */
   get requestStarted(): boolean {
     return this.#stream !== undefined && !this.#unprocessed;
+  }
+
+  /** Whether nobody works on it any longer. */
+  get over(): boolean {
+    return this.#error !== undefined || (this.requestEnded && this.responseEnded);
   }
 
   get remoteAddress(): string {
@@ -323,6 +331,10 @@ export class Http2ClientSession implements ClientSession {
   }
 
   #onDeadline(): void {
+    if (this.#error !== undefined) {
+      this.connection.resetIsStuck();
+      return;
+    }
     const unsent = this.#stream?.bufferSize ?? 0;
     if (this.#full && unsent < this.#unsentBytes) {
       this.#expectDrain();
@@ -368,12 +380,17 @@ export class Http2ClientSession implements ClientSession {
     if (this.#error !== undefined) return;
     this.#error = error;
     this.#unprocessed = unprocessed;
-    this.#deadline.dispose();
     const reject = this.#rejectHead;
     const sink = this.#sink;
     this.#resolveHead = this.#rejectHead = this.#sink = undefined;
-    if (this.#stream === undefined) this.connection.streamEnded(this);
-    else cancelSoon(this.#stream);
+    if (this.#stream === undefined || this.#stream.destroyed) {
+      this.#deadline.dispose();
+      this.connection.streamEnded(this);
+    } else {
+      this.#deadline.set(RESET_TIMEOUT_MS);
+      cancelSoon(this.#stream);
+      this.connection.streamGivenUp();
+    }
     reject?.(error);
     if (!this.responseEnded) sink?.onError(error);
   }
