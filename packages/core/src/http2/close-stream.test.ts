@@ -49,3 +49,20 @@ it("an answer to a request that is still coming ends it, and the connection serv
   }
   expect(server.aborts.items).toEqual([]);
 });
+
+it("a connection that is destroyed in the turn of an early answer does not make nghttp2 send without end", async () => {
+  let early: ServerSession | undefined;
+  await using server = await Http2TestServer.start((session) => {
+    if (early === undefined) {
+      early = session;
+      return;
+    }
+    answer(early, "early".repeat(10_000));
+    void server.drain(AbortSignal.abort());
+  });
+  const peer = await server.peer([[4, 2 ** 31 - 1]]);
+  await peer.greeted();
+  peer.send(headers(1, POST, END_HEADERS), headers(3));
+  await peer.whenClosed();
+  expect(server.aborts.length).toBe(1);
+});
