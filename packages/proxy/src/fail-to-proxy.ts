@@ -41,6 +41,7 @@ const TOO_LATE: ReadonlySet<string> = new Set([
   "TLSHandshakeTimedout",
   "ReadTimedout",
   "WriteTimedout",
+  "PingTimedout",
 ]);
 const TOO_MANY: ReadonlySet<string> = new Set(["ConnectionLimitReached", "ConnectionLimitTimedout", "CircuitOpen"]);
 const CLIENT_GONE: ReadonlySet<string> = new Set(["ReadError", "WriteError", "WriteTimedout", "ConnectionClosed"]);
