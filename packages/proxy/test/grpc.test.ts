@@ -1,3 +1,7 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { HttpPeer } from "@cirque/core";
 import {
   type Client,
@@ -29,6 +33,7 @@ const EchoClient = makeGenericClientConstructor(definition, "Echo");
 let server: Server;
 let proxy: TestProxy<void>;
 let client: Client;
+let peer: HttpPeer;
 let cancelled = Promise.withResolvers<void>();
 
 beforeAll(async () => {
@@ -71,7 +76,7 @@ beforeAll(async () => {
       error ? reject(error) : resolve(bound),
     );
   });
-  const peer = new HttpPeer(`127.0.0.1:${port}`, { http: "2" });
+  peer = new HttpPeer(`127.0.0.1:${port}`, { http: "2" });
   // One client opens a thousand streams on one connection.
   const options = { server: { http2: { maxConcurrentStreams: 1_000 } } };
   proxy = await TestProxy.start({ upstreamPeer: () => peer }, options);
@@ -173,15 +178,47 @@ describe("gRPC through the proxy, with @grpc/grpc-js on both ends", () => {
   });
 });
 
+describe("docs/guide/grpc.md", () => {
+  test("has a gateway that passes calls on, and refuses as gRPC does", async () => {
+    const file = join(import.meta.dirname, "../examples/grpc-gateway.ts");
+    const page = await readFile(join(import.meta.dirname, "../../../docs/guide/grpc.md"), "utf8");
+    expect(/```ts\n(.*?)```/s.exec(page)?.[1]).toBe(await readFile(file, "utf8"));
+
+    const program = spawn(process.execPath, ["--conditions=@cirque/source", file], {
+      env: { ...process.env, ORIGIN: peer.address, LISTEN: "127.0.0.1:0" },
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    try {
+      let output = "";
+      program.stdout.setEncoding("utf8").on("data", (text: string) => {
+        output += text;
+      });
+      while (!/listening on .*:(\d+)/.test(output)) await once(program.stdout, "data");
+      const address = `127.0.0.1:${/listening on .*:(\d+)/.exec(output)?.[1]}`;
+      const other = new EchoClient(address, credentials.createInsecure());
+      const metadata = new Metadata();
+      metadata.set("authorization", "token");
+      expect((await unary("tea", metadata, undefined, other)).answer).toBe("tea");
+      const refused = unary("tea", new Metadata(), undefined, other);
+      await expect(refused).rejects.toMatchObject({ code: status.UNAUTHENTICATED, details: "a token, please" });
+      other.close();
+    } finally {
+      program.kill("SIGKILL");
+      await once(program, "close");
+    }
+  });
+});
+
 function unary(
   text: string,
   metadata = new Metadata(),
   deadlineMs?: number,
+  through: Client = client,
 ): Promise<{ readonly answer: string; readonly initial: Metadata }> {
   return new Promise((resolve, reject) => {
     let initial = new Metadata();
     const options = deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs };
-    const call = client.makeUnaryRequest(
+    const call = through.makeUnaryRequest(
       "/test.Echo/Unary",
       same,
       same,
