@@ -7,4 +7,10 @@ export interface BodyChunk {
    * set it, to end the body before the origin does: the rest is not read.
    */
   end: boolean;
+  /**
+   * Set by a filter that has more to give for this piece. Once what it gave has been taken, it is called again, with no
+   * data and with the same `end`; until then, no other piece comes. So a piece that expands is never in
+   * memory whole. The callback `requestBodyFilter` has to give all of it at once.
+   */
+  more?: boolean;
 }

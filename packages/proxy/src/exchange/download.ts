@@ -12,7 +12,11 @@ export class Download implements BodySink {
   readonly #from: BodySource;
   readonly #to: ServerSession;
   readonly #stages: readonly DownloadStage[];
+  /** Stages that have more to give of a piece, and whether that was the last one. Those behind come last, and go first. */
+  readonly #unfinished: { readonly stage: number; readonly end: boolean }[] = [];
   #trailers: HeaderMap | undefined;
+  /** Whether the source has ended. */
+  #ended = false;
   #filtering = false;
   #full = false;
   #settled = false;
@@ -51,6 +55,7 @@ export class Download implements BodySink {
   onEnd(trailers: HeaderMap | undefined): void {
     if (this.#settled) return;
     this.#trailers = trailers;
+    this.#ended = true;
     if (this.#stages.length > 0) this.#filter({ data: undefined, end: true });
     else this.#finish();
   }
@@ -76,7 +81,7 @@ export class Download implements BodySink {
   #write(data: Buffer): void {
     if (this.#to.write(data)) return;
     this.#full = true;
-    this.#from.pauseBody();
+    this.#pauseSource();
   }
 
   #finish(): void {
@@ -93,16 +98,17 @@ export class Download implements BodySink {
     this.#resolve?.();
   }
 
-  #filter(chunk: BodyChunk): void {
-    const ended = chunk.end;
+  /** @param again Whether a stage, `from`, is asked for more: then the source waits. */
+  #filter(chunk: BodyChunk, from = 0, again = false): void {
     try {
-      const wait = this.#applyStages(chunk, 0);
+      const wait = this.#applyStages(chunk, from);
       if (wait === undefined) {
         this.#forward(chunk);
+        if (again) this.#maybeResume();
         return;
       }
       this.#filtering = true;
-      if (!ended) this.#from.pauseBody();
+      this.#pauseSource();
       wait
         .then(() => {
           this.#filtering = false;
@@ -120,9 +126,10 @@ export class Download implements BodySink {
     for (let i = index; i < this.#stages.length; i++) {
       const stage = this.#stages[i] as DownloadStage;
       const wait = stage.body?.(chunk);
-      if (isPromise(wait) || (typeof wait === "number" && wait > 0)) {
+      if (isPromise(wait) || (typeof wait === "number" && wait > 0) || chunk.more) {
         return Promise.resolve(wait)
           .then(pause)
+          .then(() => this.#noteMore(chunk, i))
           .then(() => (chunk.end ? this.#applyToTrailers(stage, chunk) : undefined))
           .then(() => this.#applyStages(chunk, i + 1));
       }
@@ -131,6 +138,14 @@ export class Download implements BodySink {
       if (trailers !== undefined) return trailers.then(() => this.#applyStages(chunk, i + 1));
     }
     return undefined;
+  }
+
+  /** A stage that has more to give of this piece is asked for it later: for those behind it, this is not the end. */
+  #noteMore(chunk: BodyChunk, stage: number): void {
+    if (!chunk.more) return;
+    this.#unfinished.push({ stage, end: chunk.end });
+    chunk.more = false;
+    chunk.end = false;
   }
 
   /** What a stage makes of the trailers. Bytes become the end of the body, which the stages behind it see as such. */
@@ -158,7 +173,14 @@ export class Download implements BodySink {
   }
 
   #maybeResume(): void {
-    if (!this.#full && !this.#filtering && !this.#settled) this.#from.resumeBody();
+    if (this.#full || this.#filtering || this.#settled) return;
+    const unfinished = this.#unfinished.pop();
+    if (unfinished !== undefined) this.#filter({ data: undefined, end: unfinished.end }, unfinished.stage, true);
+    else if (!this.#ended) this.#from.resumeBody();
+  }
+
+  #pauseSource(): void {
+    if (!this.#ended) this.#from.pauseBody();
   }
 }
 

@@ -21,6 +21,8 @@ export class Upload implements BodySink {
   #first: UploadFilter | undefined;
   /** A piece that has passed them while nobody could take it. */
   #waiting: BodyChunk | undefined;
+  /** Set when they have more to give of a piece: whether that was the last one. */
+  #unfinished: { readonly end: boolean } | undefined;
   /** Counts the attempts: what a filter still has in hand of an earlier one must not reach the next one's origin. */
   #attempt = 0;
   /** Reasons not to read on. */
@@ -28,6 +30,8 @@ export class Upload implements BodySink {
   #preparing = false;
   #full = false;
   #reading = false;
+  /** Whether the source has ended, and whether all of it has come through the modules' filters. */
+  #sourceEnded = false;
   #ended = false;
   #trailers: HeaderMap | undefined;
 
@@ -81,7 +85,7 @@ export class Upload implements BodySink {
   stop(): void {
     this.#attempt++;
     this.#to = undefined;
-    if (this.#reading && !this.#ended) this.#from.pauseBody();
+    if (this.#reading) this.#pauseSource();
   }
 
   onData(chunk: Buffer): void {
@@ -91,6 +95,7 @@ export class Upload implements BodySink {
 
   onEnd(trailers: HeaderMap | undefined): void {
     this.#trailers = trailers;
+    this.#sourceEnded = true;
     if (this.#first === undefined) this.#take(undefined, true);
     else this.#passFirst(this.#first, { data: undefined, end: true });
   }
@@ -105,22 +110,26 @@ export class Upload implements BodySink {
     this.#maybeResume();
   }
 
-  #passFirst(filter: UploadFilter, chunk: BodyChunk): void {
+  /** @param again Whether the filter is asked for more: then the source waits. */
+  #passFirst(filter: UploadFilter, chunk: BodyChunk, again = false): void {
     const { end } = chunk;
     try {
       const passed = filter(chunk);
-      if (!isPromise(passed)) {
+      if (!isPromise(passed) && !chunk.more) {
         this.#take(chunk.data, end);
+        if (again) this.#maybeResume();
         return;
       }
       this.#preparing = true;
-      if (!end) this.#from.pauseBody();
-      passed.then(() => {
+      this.#pauseSource();
+      Promise.resolve(passed).then(() => {
         this.#preparing = false;
+        if (chunk.more) this.#unfinished = { end };
+        const last = end && !chunk.more;
         // Between two attempts, or while what was kept is sent again, nothing may overtake.
-        if (this.#to === undefined || this.#filtering) this.#waiting = { data: chunk.data, end };
+        if (this.#to === undefined || this.#filtering) this.#waiting = { data: chunk.data, end: last };
         else {
-          this.#take(chunk.data, end);
+          this.#take(chunk.data, last);
           this.#to?.flush();
           this.#maybeResume();
         }
@@ -142,7 +151,7 @@ export class Upload implements BodySink {
       const sent = this.#send(data, end);
       if (!isPromise(sent)) return;
       this.#filtering = true;
-      if (!end) this.#from.pauseBody();
+      this.#pauseSource();
       const attempt = this.#attempt;
       sent.then(() => {
         if (attempt !== this.#attempt) return;
@@ -173,13 +182,21 @@ export class Upload implements BodySink {
     if (to === undefined) return;
     if (data !== undefined && data.length > 0 && !to.write(data)) {
       this.#full = true;
-      if (!end) this.#from.pauseBody();
+      this.#pauseSource();
     }
     if (end) to.end(this.#trailers);
   }
 
   #maybeResume(): void {
-    if (!this.#full && !this.#filtering && !this.#preparing && !this.#ended && this.#to !== undefined)
-      this.#from.resumeBody();
+    if (this.#full || this.#filtering || this.#preparing || this.#ended || this.#to === undefined) return;
+    const unfinished = this.#unfinished;
+    if (unfinished !== undefined && this.#first !== undefined) {
+      this.#unfinished = undefined;
+      this.#passFirst(this.#first, { data: undefined, end: unfinished.end }, true);
+    } else if (!this.#sourceEnded) this.#from.resumeBody();
+  }
+
+  #pauseSource(): void {
+    if (!this.#sourceEnded) this.#from.pauseBody();
   }
 }

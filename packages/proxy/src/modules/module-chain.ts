@@ -53,14 +53,34 @@ export class ModuleChain {
   requestBodyFilter(): ((chunk: BodyChunk) => MaybePromise<void>) | undefined {
     const modules = this.#modules.filter((module) => module?.requestBodyFilter !== undefined);
     if (modules.length === 0) return undefined;
+    // Those that have more to give of a piece, as the stages of a download: see `BodyChunk.more`.
+    const unfinished: { readonly module: number; readonly end: boolean }[] = [];
+    const noteMore = (chunk: BodyChunk, module: number): void => {
+      if (!chunk.more) return;
+      unfinished.push({ module, end: chunk.end });
+      chunk.more = false;
+      chunk.end = false;
+    };
     const filterFrom = (chunk: BodyChunk, from: number): MaybePromise<void> => {
       for (let i = from; i < modules.length; i++) {
         const result = modules[i]?.requestBodyFilter?.(this.#session, chunk);
-        if (isPromise(result)) return result.then(() => filterFrom(chunk, i + 1));
+        if (isPromise(result)) {
+          return result.then(() => {
+            noteMore(chunk, i);
+            return filterFrom(chunk, i + 1);
+          });
+        }
+        noteMore(chunk, i);
       }
+      chunk.more = unfinished.length > 0;
       return undefined;
     };
-    return (chunk) => filterFrom(chunk, 0);
+    return (chunk) => {
+      const again = unfinished.pop();
+      if (again === undefined) return filterFrom(chunk, 0);
+      chunk.end = again.end;
+      return filterFrom(chunk, again.module);
+    };
   }
 
   responseFilter(response: ResponseHead, from = 0): MaybePromise<void> {
