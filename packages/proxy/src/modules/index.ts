@@ -6,6 +6,16 @@ export {
 } from "./basic-authentication/basic-authentication.ts";
 export { hashPassword } from "./basic-authentication/password-hash.ts";
 export { BodyLimits, type BodyLimitsOptions, bodyLimits } from "./body-limits.ts";
+export { isCompressibleType } from "./compression/compressible.ts";
+export { CompressionDictionary } from "./compression/compression-dictionary.ts";
+export type { CompressionSettings, ResponseCompressionOptions } from "./compression/compression-settings.ts";
+export type { ContentCoding, PlainCoding } from "./compression/content-coding.ts";
+export {
+  RequestDecompression,
+  type RequestDecompressionOptions,
+  requestDecompression,
+} from "./compression/request-decompression.ts";
+export { type CompressionInfo, ResponseCompression, responseCompression } from "./compression/response-compression.ts";
 export { conditionalRequests } from "./conditional-requests.ts";
 export { type CorsOptions, cors } from "./cors.ts";
 export {
@@ -14,6 +24,7 @@ export {
   forwardingHeaders,
   type ReceivedForwarding,
 } from "./forwarding.ts";
+export { GrpcWeb, grpcWeb } from "./grpc-web/grpc-web.ts";
 export { type HeaderRules, type HeaderRulesOptions, type HeaderRuleValue, headerRules } from "./header-rules.ts";
 export type { HttpModule, HttpModuleFactory, ModuleOptions } from "./http-module.ts";
 export { type IpAccessOptions, ipAccess } from "./ip-access.ts";

@@ -1,14 +1,18 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import * as basicAuthentication from "../../examples/modules/basic-authentication.ts";
 import * as bodyLimits from "../../examples/modules/body-limits.ts";
+import * as compression from "../../examples/modules/compression.ts";
 import * as conditionsAndRanges from "../../examples/modules/conditions-and-ranges.ts";
 import * as cors from "../../examples/modules/cors.ts";
 import * as forwardingHeaders from "../../examples/modules/forwarding-headers.ts";
+import * as grpcWeb from "../../examples/modules/grpc-web.ts";
 import * as headerRules from "../../examples/modules/header-rules.ts";
 import * as ipAccess from "../../examples/modules/ip-access.ts";
 import * as redirectsAndRewrites from "../../examples/modules/redirects-and-rewrites.ts";
+import * as requestDecompression from "../../examples/modules/request-decompression.ts";
 import * as requestNames from "../../examples/modules/request-names.ts";
 import type { HttpProxyOptions, ProxyHttp } from "../../src/index.ts";
 import { okResponse } from "../harness/raw-origin.ts";
@@ -58,6 +62,35 @@ describe("the example of", () => {
   it("forwarding headers says who asks", async () => {
     const { seen } = await run(forwardingHeaders, ask("/", "X-Forwarded-For: 192.0.2.1\r\n"));
     expect(seen?.head.headers.toJSON()).toMatchObject({ "x-forwarded-for": "127.0.0.1", via: "1.1 edge-1" });
+  });
+
+  it("compression leaves pages with secrets out", async () => {
+    const page = okResponse("prices ".repeat(100), "Content-Type: text/html\r\n");
+    const coding = async (path: string) => {
+      const { response } = await run(compression, ask(path, "Accept-Encoding: gzip, br;q=0.9\r\n"), page);
+      return response.headers.get("content-encoding");
+    };
+    expect(await coding("/")).toBe("gzip");
+    expect(await coding("/account/1")).toBeUndefined();
+  });
+
+  it("request decompression hands on what was compressed", async () => {
+    const body = gzipSync("hello").toString("latin1");
+    const { seen } = await run(requestDecompression, post(body, "Content-Encoding: gzip\r\nConnection: close\r\n"));
+    expect(seen?.body).toBe("hello");
+  });
+
+  it("gRPC-web lets a page call, and read how it went", async () => {
+    const fields = "Origin: https://app.example\r\nContent-Type: application/grpc-web-text\r\nConnection: close\r\n";
+    const answer = "HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\nGrpc-Status: 5\r\nContent-Length: 0\r\n\r\n";
+    const { response, seen } = await run(grpcWeb, post("AAAAAAA=", fields), answer);
+    expect(seen?.head.headers.get("content-type")).toBe("application/grpc");
+    expect(seen?.body).toBe("\0".repeat(5));
+    expect(response.headers.toJSON()).toMatchObject({
+      "content-type": "application/grpc-web-text",
+      "grpc-status": "5",
+      "access-control-expose-headers": "grpc-status, grpc-message",
+    });
   });
 
   it("CORS lets a page read", async () => {
