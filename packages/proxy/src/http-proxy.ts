@@ -18,14 +18,12 @@ import {
   silentLogger,
 } from "@cirque/core";
 import { settledInTime } from "./exchange/callback-deadline.ts";
+import { createEnvironment } from "./exchange/create-environment.ts";
 import type { ExchangeEnvironment } from "./exchange/environment.ts";
 import { Exchange } from "./exchange/exchange.ts";
 import type { HttpModuleFactory } from "./modules/http-module.ts";
-import { orderedModules } from "./modules/module-list.ts";
 import type { ProxyHttp } from "./proxy-http.ts";
-import { ProxyMetrics } from "./proxy-metrics.ts";
 import type { RetryPolicy } from "./retry/retry-policy.ts";
-import { RetryRules } from "./retry/retry-rules.ts";
 
 /** Settings of a proxy. Milliseconds and bytes. */
 export interface HttpProxyOptions {
@@ -159,29 +157,12 @@ export class HttpProxy<Ctx> implements ConnectionHandler, HttpServerApp {
   #createEnvironment(options: HttpProxyOptions): ExchangeEnvironment<Ctx> {
     const logger = this.#logger;
     const metrics = this.#metrics;
-    const {
-      connector,
-      maxAttempts = 3,
-      retry = {},
-      retryBufferBytes = 64 * 1024,
-      callbackTimeoutMs = 60_000,
-      tunnelIdleTimeoutMs = 3_600_000,
-      keylog = false,
-      name = "http",
-    } = options;
-    return {
-      callbacks: this.#callbacks,
-      modules: orderedModules("modules", options.modules),
-      upstreamModules: orderedModules("upstreamModules", options.upstreamModules),
+    const { connector, keylog = false } = options;
+    return createEnvironment(this.#callbacks, options, {
       connector: new HttpConnector({ ...(keylog && { onKeylog: keylogWriter(logger) }), ...connector, metrics }),
       logger,
-      metrics: new ProxyMetrics(metrics, name),
-      maxAttempts,
-      retry: new RetryRules(retry, logger, metrics, name),
-      retryBufferBytes,
-      callbackTimeoutMs,
-      tunnelIdleTimeoutMs,
+      metrics,
       isShuttingDown: () => this.#server.draining,
-    };
+    });
   }
 }

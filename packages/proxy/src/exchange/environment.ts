@@ -4,13 +4,16 @@ import type { ProxyHttp } from "../proxy-http.ts";
 import type { ProxyMetrics } from "../proxy-metrics.ts";
 import type { RetryRules } from "../retry/retry-rules.ts";
 
+/** Where sessions with origins come from. */
+export type OriginConnector = Pick<HttpConnector, "keptSession" | "newSession" | "release" | "close">;
+
 /** What the exchanges of a proxy share. */
 export interface ExchangeEnvironment<Ctx> {
   readonly callbacks: ProxyHttp<Ctx>;
   /** In their order; undefined when there are none. */
   readonly modules: readonly HttpModuleFactory[] | undefined;
   readonly upstreamModules: readonly HttpModuleFactory[] | undefined;
-  readonly connector: HttpConnector;
+  readonly connector: OriginConnector;
   readonly logger: Logger;
   readonly metrics: ProxyMetrics;
   /** How often an origin is asked at most (ERRP-01). */
