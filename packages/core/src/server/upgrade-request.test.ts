@@ -186,9 +186,9 @@ describe("the pid file of an upgrade", () => {
   });
 
   it("is refused when the process has ended but is not forgotten yet", async () => {
-    // The shell leaves the process it starts as a zombie.
+    // The shell becomes another program before the process that it starts ends: nobody waits for that one.
     const shell = start(
-      spawn("/bin/sh", ["-c", "sleep 0 & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "inherit"] }),
+      spawn("/bin/sh", ["-c", "sleep 0.5 & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "inherit"] }),
     );
     const pid = await line(shell, /^\d+$/);
     writeFileSync(pidFile, pid);
