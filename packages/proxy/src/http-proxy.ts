@@ -89,6 +89,7 @@ export class HttpProxy<Ctx> implements ConnectionHandler, HttpServerApp {
     this.#logger = context.logger;
     this.#metrics = context.metrics;
     this.#environment = this.#createEnvironment(this.#options);
+    for (const module of modulesOf(this.#options)) module.start?.(context);
   }
 
   /**
@@ -101,6 +102,11 @@ export class HttpProxy<Ctx> implements ConnectionHandler, HttpServerApp {
   prepareOptions(options: HttpProxyOptions): () => void {
     const environment = this.#createEnvironment(options);
     return () => {
+      const [former, now] = [modulesOf(this.#options), modulesOf(options)];
+      for (const module of now) {
+        if (!former.has(module)) module.start?.({ logger: this.#logger, metrics: this.#metrics });
+      }
+      for (const module of former) if (!now.has(module)) module.close?.();
       this.#options = options;
       this.#environment.connector.close();
       this.#environment = environment;
@@ -138,6 +144,7 @@ export class HttpProxy<Ctx> implements ConnectionHandler, HttpServerApp {
   }
 
   cleanup(): void {
+    for (const module of modulesOf(this.#options)) module.close?.();
     this.#environment.connector.close();
   }
 
@@ -165,4 +172,8 @@ export class HttpProxy<Ctx> implements ConnectionHandler, HttpServerApp {
       isShuttingDown: () => this.#server.draining,
     });
   }
+}
+
+function modulesOf({ modules = [], upstreamModules = [] }: HttpProxyOptions): ReadonlySet<HttpModuleFactory> {
+  return new Set([...modules, ...upstreamModules]);
 }

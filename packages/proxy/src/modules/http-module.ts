@@ -1,3 +1,4 @@
+import type { Logger, MetricsRegistry } from "@cirque/core";
 import type { HeaderMap, RequestHead, ResponseHead } from "@cirque/http";
 import type { BodyChunk } from "../body-chunk.ts";
 import type { MaybePromise } from "../maybe-promise.ts";
@@ -64,6 +65,16 @@ export interface HttpModuleFactory<M extends HttpModule | undefined = HttpModule
    * object each time, if that keeps no state, and undefined for a request that it leaves alone.
    */
   create(session: Session): M;
+  /** Called before the first request, by a proxy that runs in a server. For what all requests share. */
+  start?(context: ModuleContext): void;
+  /** Called when the proxy stops, or goes on without this module. For what has to be let go of. */
+  close?(): void;
+}
+
+/** What a module is told of the server. */
+export interface ModuleContext {
+  readonly logger: Logger;
+  readonly metrics: MetricsRegistry;
 }
 
 /** What the modules of Cirque can be told besides their own options. */

@@ -26,8 +26,9 @@ export {
 } from "./forwarding.ts";
 export { GrpcWeb, grpcWeb } from "./grpc-web/grpc-web.ts";
 export { type HeaderRules, type HeaderRulesOptions, type HeaderRuleValue, headerRules } from "./header-rules.ts";
-export type { HttpModule, HttpModuleFactory, ModuleOptions } from "./http-module.ts";
+export type { HttpModule, HttpModuleFactory, ModuleContext, ModuleOptions } from "./http-module.ts";
 export { type IpAccessOptions, ipAccess } from "./ip-access.ts";
+export { type MirrorModule, type MirrorOptions, mirror } from "./mirror/mirror.ts";
 export { type ByteRangesOptions, byteRanges, RangeRequest, type RangeSelection } from "./ranges/byte-ranges.ts";
 export type { PathRule } from "./redirects/path-rule.ts";
 export { type RedirectRule, redirects, rewrites } from "./redirects/redirects.ts";

@@ -11,6 +11,7 @@ import * as forwardingHeaders from "../../examples/modules/forwarding-headers.ts
 import * as grpcWeb from "../../examples/modules/grpc-web.ts";
 import * as headerRules from "../../examples/modules/header-rules.ts";
 import * as ipAccess from "../../examples/modules/ip-access.ts";
+import * as mirroring from "../../examples/modules/mirroring.ts";
 import * as redirectsAndRewrites from "../../examples/modules/redirects-and-rewrites.ts";
 import * as requestDecompression from "../../examples/modules/request-decompression.ts";
 import * as requestNames from "../../examples/modules/request-names.ts";
@@ -135,5 +136,9 @@ describe("the example of", () => {
     expect((await run(conditionsAndRanges, ask("/", 'If-None-Match: "a"\r\n'), answer)).response.status).toBe(304);
     const { response } = await run(conditionsAndRanges, ask("/", "Range: bytes=1-2\r\n"), answer);
     expect(response).toMatchObject({ status: 206, body: "el" });
+  });
+
+  it("mirroring does not hurt requests whose copies nobody takes", async () => {
+    expect((await run(mirroring, ask("/api/x"))).response).toMatchObject({ status: 200, body: "ok" });
   });
 });
