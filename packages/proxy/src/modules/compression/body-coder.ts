@@ -2,6 +2,7 @@ import type { Transform } from "node:stream";
 import type { CirqueError } from "@cirque/core";
 import type { MaybePromise } from "../../maybe-promise.ts";
 import { StreamCoder } from "./stream-coder.ts";
+import { TurnBudget } from "./turn-budget.ts";
 
 /** What a {@link BodyCoder} does with bodies. */
 export interface BodyCoding {
@@ -59,13 +60,9 @@ export class BodyCoder {
       this.#collected.push(data);
       this.#collectedBytes += data.length;
     }
-    const { inlineBytes } = this.#coding;
-    if (this.#collectedBytes <= inlineBytes) {
-      if (!end) return undefined;
-      const coded = this.#codeNow();
-      if (coded !== undefined) return coded;
-    }
-    return this.#startStream(end);
+    if (this.#collectedBytes > this.#coding.inlineBytes) return this.#startStream(end);
+    if (!end) return undefined;
+    return turn.run(() => this.#codeNow());
   }
 
   /** The next output of what was pushed, in pieces of a bounded size; undefined when there is none left. */
@@ -90,7 +87,9 @@ export class BodyCoder {
     this.#stream?.destroy();
   }
 
-  #codeNow(): Buffer | undefined {
+  /** Codes all of the body; by a stream, if it turns out to be too much. */
+  #codeNow(): MaybePromise<Buffer | undefined> {
+    if (this.#destroyed) return undefined;
     const startedAt = performance.now();
     let output: Buffer | undefined;
     try {
@@ -99,7 +98,7 @@ export class BodyCoder {
       throw this.#coding.failed(cause);
     }
     this.timeMs += performance.now() - startedAt;
-    return output && this.#counted(output);
+    return output === undefined ? this.#startStream(true) : this.#counted(output);
   }
 
   #startStream(end: boolean): MaybePromise<Buffer | undefined> {
@@ -126,3 +125,6 @@ export class BodyCoder {
     return all;
   }
 }
+
+/** What all bodies of this thread together may take of a turn. */
+const turn = new TurnBudget(4);

@@ -38,7 +38,11 @@ export interface CompressionSettings {
   readonly flush?: "events" | "always" | "never" | ((response: ResponseHead) => boolean);
   /** Dictionaries that clients may have (RFC 9842). Default: none. */
   readonly dictionaries?: readonly CompressionDictionary[];
-  /** Bodies up to this size are coded on the thread of the request, at once; 0: none. Default 16 KiB, at most 64 KiB. */
+  /**
+   * Bodies up to this size are coded at once, on the thread of the request, which costs half or less of what it costs
+   * in another thread: with zstd; up to half of it with brotli, up to a quarter with gzip, and none at high levels.
+   * All of them together take no more than 4 ms of a turn of the event loop. 0: none. Default, and at most, 64 KiB.
+   */
   readonly inlineBytes?: number;
   /**
    * How many times larger a body may get by decompression before it is cut, once it has got to 1 MiB. Default 200; brotli's
@@ -115,7 +119,7 @@ const DEFAULTS: ResolvedSettings = {
   compressible: isCompressibleType,
   flush: "events",
   dictionaries: [],
-  inlineBytes: 16 * 1024,
+  inlineBytes: MAX_INLINE_BYTES,
   maxExpansion: 200,
 };
 

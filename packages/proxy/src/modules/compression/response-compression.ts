@@ -113,7 +113,7 @@ export class ResponseCompression implements HttpModule {
     const { inlineBytes, maxExpansion } = settings;
     const coding =
       plan.action === "compress"
-        ? encodingOf(plan.encoding, declared > inlineBytes ? 0 : inlineBytes)
+        ? encodingOf(plan.encoding, inlineBytes, declared)
         : decodingOf(plan.coding, Math.min(inlineBytes, DECODE_INLINE), { maxExpansion }, notWhatItSays);
     const coder = new BodyCoder(coding);
     this.#coder = coder;

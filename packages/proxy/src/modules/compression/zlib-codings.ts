@@ -66,17 +66,20 @@ export function encodingPrefix({ coding, dictionary }: Encoding): Buffer | undef
   return undefined;
 }
 
-/** Whether a body of `inlineBytes` is encoded in a moment; the highest levels take tens of milliseconds for it. */
-export function isFast({ coding, level }: Encoding): boolean {
+/**
+ * Up to which share of `inlineBytes` a body is worth coding at once: such as takes the same time in each coding, and less than
+ * handing it to another thread. The high levels take tens of milliseconds for it.
+ */
+export function inlineShare({ coding, level }: Encoding): number {
   switch (coding) {
     case "gzip":
-      return true;
+      return 1 / 4;
     case "br":
     case "dcb":
-      return level <= 7;
+      return level <= 6 ? 1 / 2 : 0;
     case "zstd":
     case "dcz":
-      return level <= 9;
+      return level <= 6 ? 1 : 0;
   }
 }
 
