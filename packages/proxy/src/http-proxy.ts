@@ -24,6 +24,8 @@ import { Exchange } from "./exchange/exchange.ts";
 import type { HttpModuleFactory } from "./modules/http-module.ts";
 import type { ProxyHttp } from "./proxy-http.ts";
 import type { RetryPolicy } from "./retry/retry-policy.ts";
+import { type SubrequestLimits, subrequestLimits } from "./subrequests/subrequest.ts";
+import { Subrequests } from "./subrequests/subrequests.ts";
 
 /** Settings of a proxy. Milliseconds and bytes. */
 export interface HttpProxyOptions {
@@ -54,6 +56,8 @@ export interface HttpProxyOptions {
   readonly callbackTimeoutMs?: number;
   /** Silence in both directions after which a tunnel, such as a WebSocket, is closed. Default one hour. */
   readonly tunnelIdleTimeoutMs?: number;
+  /** How many subrequests there may be (SUB-01). */
+  readonly subrequests?: SubrequestLimits;
   /** Whether TLS secrets of connections to origins go to the file named by `SSLKEYLOGFILE` (CFG-20). Default false. */
   readonly keylog?: boolean;
   /** The label `service` of the metrics. */
@@ -71,7 +75,13 @@ export class HttpProxy<Ctx> implements ConnectionHandler, HttpServerApp {
   readonly #server: HttpServer;
   /** What the last exchange of each connection leaves to the next, once it is over. */
   readonly #contexts = new WeakMap<object, Promise<unknown>>();
+  readonly #subrequests: Subrequests = new Subrequests(
+    (downstream, parent) => new Exchange(this.#environment, downstream, parent).run(undefined),
+    () => subrequestLimits(this.#options),
+  );
   #options: HttpProxyOptions;
+  /** Ends what does not end by itself when the proxy stops. */
+  #force: AbortSignal = new AbortController().signal;
   #environment: ExchangeEnvironment<Ctx>;
   #logger: Logger = silentLogger;
   #metrics: MetricsRegistry = new MetricsRegistry();
@@ -129,6 +139,7 @@ export class HttpProxy<Ctx> implements ConnectionHandler, HttpServerApp {
 
   /** Idle connections close, the others after the response under way. */
   drain(force: AbortSignal): Promise<void> {
+    this.#force = force;
     return this.#server.drain(force);
   }
 
@@ -143,7 +154,9 @@ export class HttpProxy<Ctx> implements ConnectionHandler, HttpServerApp {
     this.#logger.info(refusal, "a client was refused");
   }
 
-  cleanup(): void {
+  /** Called when no connection is left. Waits for subrequests in the background. */
+  async cleanup(): Promise<void> {
+    await this.#subrequests.drain(this.#force);
     for (const module of modulesOf(this.#options)) module.close?.();
     this.#environment.connector.close();
   }
@@ -165,12 +178,14 @@ export class HttpProxy<Ctx> implements ConnectionHandler, HttpServerApp {
     const logger = this.#logger;
     const metrics = this.#metrics;
     const { connector, keylog = false } = options;
-    return createEnvironment(this.#callbacks, options, {
+    subrequestLimits(options); // a wrong one is found out here
+    const environment = createEnvironment(this.#callbacks, options, {
       connector: new HttpConnector({ ...(keylog && { onKeylog: keylogWriter(logger) }), ...connector, metrics }),
       logger,
       metrics,
       isShuttingDown: () => this.#server.draining,
     });
+    return { ...environment, subrequests: this.#subrequests };
   }
 }
 

@@ -17,3 +17,4 @@ export type { CircuitBreakerOptions } from "./retry/circuit-breaker.ts";
 export type { RetryBudgetOptions } from "./retry/retry-budget.ts";
 export type { RetryPolicy } from "./retry/retry-policy.ts";
 export { requestSummary, Session, type UpstreamFacts } from "./session.ts";
+export type { ParentRequest, SubrequestLimits, SubrequestOptions } from "./subrequests/subrequest.ts";

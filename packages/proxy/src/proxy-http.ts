@@ -30,6 +30,8 @@ export interface RequestCallbacks<Ctx> {
   onConnectionReuse?(session: Session, ctx: Ctx, previous: unknown): void;
   /** Before everything else (PH-05). */
   earlyRequestFilter?(session: Session, ctx: Ctx): MaybePromise<void>;
+  /** Whether callbacks and modules may make subrequests for this request (PH-06). Default: they may not. */
+  allowSubrequests?(session: Session, ctx: Ctx): boolean;
   /** Look at the request, change it, or answer it: a `Response` is sent, and no origin is asked (PH-08). */
   // biome-ignore lint/suspicious/noConfusingVoidType: a filter that answers nothing returns nothing
   requestFilter?(session: Session, ctx: Ctx): MaybePromise<Response | void>;

@@ -9,8 +9,11 @@ import {
 } from "@cirque/core";
 import type { RequestHead, ResponseHead } from "@cirque/http";
 import { ResponseHead as Head } from "@cirque/http";
+import type { MemoryServerSession } from "./memory/memory-server-session.ts";
 import type { HttpModule, HttpModuleFactory } from "./modules/http-module.ts";
 import type { ModuleChain } from "./modules/module-chain.ts";
+import type { ParentRequest, SubrequestOptions } from "./subrequests/subrequest.ts";
+import type { Subrequests } from "./subrequests/subrequests.ts";
 
 /** Facts on the origin's side of a request: of the last attempt. */
 export interface UpstreamFacts {
@@ -28,6 +31,15 @@ export interface UpstreamFacts {
 export class Session {
   readonly #downstream: ServerSession;
   readonly #isShuttingDown: () => boolean;
+  /** What this request is for, if it is a subrequest; undefined for a client's own (SUB-06). */
+  readonly parent: ParentRequest | undefined;
+  /** Internal: set by the exchange, where subrequests are allowed. */
+  subrequests: Subrequests | undefined;
+  /** Internal: set by the exchange of a request that has a body. */
+  bodyOwner: { takeBody(): ReadableStream<Uint8Array> } | undefined;
+  /** Subrequests that end with this request. */
+  #attached: MemoryServerSession[] | undefined;
+  #over = false;
   #abort: AbortController | undefined;
   #aborted: unknown;
   /** Internal: set by the exchange; the count of bytes when it is over, for the connection then serves others. */
@@ -45,9 +57,10 @@ export class Session {
   /** When the request came, in milliseconds of `performance.now()`. */
   readonly startedAt: number = turnTime();
 
-  constructor(downstream: ServerSession, isShuttingDown: () => boolean) {
+  constructor(downstream: ServerSession, isShuttingDown: () => boolean, parent?: ParentRequest) {
     this.#downstream = downstream;
     this.#isShuttingDown = isShuttingDown;
+    this.parent = parent;
   }
 
   /** The client's request. Change it before the origin is asked, and the origin gets the change. */
@@ -151,6 +164,49 @@ export class Session {
     return chain.moduleOf(factory) as M; // made by this factory
   }
 
+  /**
+   * Sends a request through this proxy, from its first callback on, and resolves with the response (SUB-03). To send that to the
+   * client, return it from `requestFilter` (SUB-05). It ends with this request: what is not read by then is dropped.
+   *
+   * @param request A path is one of the site that the client asked for.
+   * @throws CirqueError `InvalidArgument` where `allowSubrequests` has not said yes, the request is over, or `request` is none;
+   * `HTTPStatus` with 508 when subrequests of subrequests go too deep; `ConnectionClosed` when there is no response.
+   * @example
+   * const permission = await session.subrequest("/auth");
+   * if (permission.status !== 200) return new Response(null, { status: 403 });
+   */
+  subrequest(request: Request | URL | string, options: SubrequestOptions = {}): Promise<Response> {
+    if (this.#over) {
+      return Promise.reject(refused("the request is over, and its subrequests with it: use `spawnSubrequest`"));
+    }
+    if (this.subrequests === undefined) return Promise.reject(refused(NOT_ALLOWED));
+    return this.subrequests.attached(this, request, options);
+  }
+
+  /**
+   * Sends a request through this proxy in the background: nobody waits for it, and its response is dropped (SUB-02). It goes on
+   * when this request is over.
+   *
+   * @returns false when as many as may be (`subrequests.maxBackground`) are under way; then it was not sent.
+   * @throws as {@link subrequest}, but for `ConnectionClosed`.
+   */
+  spawnSubrequest(request: Request | URL | string, options: SubrequestOptions = {}): boolean {
+    if (this.subrequests === undefined) throw refused(NOT_ALLOWED);
+    return this.subrequests.inTheBackground(this, request, options);
+  }
+
+  /**
+   * The request body, as an origin would be sent it: behind the modules and `requestBodyFilter`. For subrequests, and for
+   * callbacks that look at it as a whole. An origin can still be asked when the body fits `retryBufferBytes`, and fails
+   * with 500 otherwise. Once for a request, from `requestFilter` on.
+   *
+   * @throws CirqueError `InvalidArgument` when there is no body, it was read before, or an origin has got it.
+   */
+  readRequestBody(): ReadableStream<Uint8Array> {
+    if (this.bodyOwner === undefined || this.#over) throw refused("there is no request body to be read");
+    return this.bodyOwner.takeBody();
+  }
+
   /** Sends 100, so that the client sends its body before an origin says so (H1S-20). */
   writeContinue(): void {
     this.#downstream.writeInterim(new Head(100));
@@ -161,11 +217,35 @@ export class Session {
     this.response = head;
   };
 
+  /** Internal: a subrequest that ends with this request. */
+  attach(subrequest: MemoryServerSession): void {
+    this.#attached ??= [];
+    this.#attached.push(subrequest);
+  }
+
+  /** Internal: the exchange is over. */
+  end(): void {
+    this.#over = true;
+    if (this.#attached !== undefined) this.#endAttached(refused("the request that this one was for is over"));
+  }
+
   /** Internal: the client has gone. */
   clientGone(reason: unknown): void {
     this.#aborted = reason;
     this.#abort?.abort(reason);
+    if (this.#attached !== undefined) this.#endAttached(reason);
   }
+
+  #endAttached(reason: unknown): void {
+    for (const subrequest of this.#attached ?? []) subrequest.leave(reason);
+    this.#attached = undefined;
+  }
+}
+
+const NOT_ALLOWED = "subrequests are not allowed for this request: return true from `allowSubrequests`";
+
+function refused(message: string): CirqueError {
+  return CirqueError.internal("InvalidArgument", message);
 }
 
 /** Method, host and path of a request: how logs name it unless the proxy says otherwise (H1S-37, PH-38). */

@@ -5,7 +5,7 @@ import { okResponse, RawOrigin, refusingAddress } from "./harness/raw-origin.ts"
 import { get, post, TestProxy } from "./harness/test-proxy.ts";
 import { TracedCallbacks } from "./harness/traced-callbacks.ts";
 
-const request = ["newCtx", "earlyRequestFilter", "requestFilter", "proxyUpstreamFilter"];
+const request = ["newCtx", "earlyRequestFilter", "allowSubrequests", "requestFilter", "proxyUpstreamFilter"];
 const attempt = ["upstreamPeer", "connectedToUpstream", "upstreamRequestFilter"];
 const responseHead = ["upstreamResponseFilter", "responseFilter"];
 const responsePiece = ["upstreamResponseBodyFilter", "responseBodyFilter"];
@@ -64,7 +64,7 @@ for (const mode of ["sync", "async"] as const) {
 
       expect(await proxy.exchange(get())).toMatch(/^HTTP\/1\.1 200 OK\r\n.*\r\n\r\nmine$/s);
 
-      expect(traced.names).toEqual(["newCtx", "earlyRequestFilter", "requestFilter", "logging"]);
+      expect(traced.names).toEqual([...request.slice(0, 4), "logging"]);
     });
 
     test("a request that `upstreamPeer` answers", async () => {

@@ -15,7 +15,7 @@ export interface Surroundings {
 }
 
 /**
- * The environment of exchanges that follows from the options of a proxy.
+ * The environment of exchanges that follows from the options of a proxy; subrequests are added by whoever runs exchanges.
  *
  * @throws CirqueError, RangeError for options that are not valid.
  */
@@ -23,7 +23,7 @@ export function createEnvironment<Ctx>(
   callbacks: ProxyHttp<Ctx>,
   options: HttpProxyOptions,
   { connector, logger, metrics, isShuttingDown }: Surroundings,
-): ExchangeEnvironment<Ctx> {
+): Omit<ExchangeEnvironment<Ctx>, "subrequests"> {
   const {
     maxAttempts = 3,
     retry = {},

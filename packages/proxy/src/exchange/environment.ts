@@ -3,6 +3,7 @@ import type { HttpModuleFactory } from "../modules/http-module.ts";
 import type { ProxyHttp } from "../proxy-http.ts";
 import type { ProxyMetrics } from "../proxy-metrics.ts";
 import type { RetryRules } from "../retry/retry-rules.ts";
+import type { Subrequests } from "../subrequests/subrequests.ts";
 
 /** Where sessions with origins come from. */
 export type OriginConnector = Pick<HttpConnector, "keptSession" | "newSession" | "release" | "close">;
@@ -25,5 +26,6 @@ export interface ExchangeEnvironment<Ctx> {
   readonly callbackTimeoutMs: number;
   /** Silence in both directions after which a tunnel is closed. */
   readonly tunnelIdleTimeoutMs: number;
+  readonly subrequests: Subrequests;
   readonly isShuttingDown: () => boolean;
 }

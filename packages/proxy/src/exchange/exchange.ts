@@ -10,9 +10,11 @@ import {
 } from "@cirque/core";
 import { type RequestHead, type ResponseHead, stripHopByHop } from "@cirque/http";
 import { isPromise, type MaybePromise } from "../maybe-promise.ts";
+import { BodyPipe } from "../memory/body-pipe.ts";
 import type { HttpModuleFactory } from "../modules/http-module.ts";
 import { ModuleChain } from "../modules/module-chain.ts";
 import { Session } from "../session.ts";
+import type { ParentRequest } from "../subrequests/subrequest.ts";
 import { settledInTime } from "./callback-deadline.ts";
 import { Download } from "./download.ts";
 import { type DownloadStage, downloadStages } from "./download-stage.ts";
@@ -61,11 +63,15 @@ export class Exchange<Ctx> implements ServerSessionObserver {
   /** A failure that another attempt was granted for already. */
   #granted: CirqueError | undefined;
 
-  constructor(environment: ExchangeEnvironment<Ctx>, downstream: ServerSession) {
+  /** The request body, where a callback has asked for it. */
+  #taken: BodyPipe | undefined;
+
+  /** @param parent The request that this one is a subrequest of. */
+  constructor(environment: ExchangeEnvironment<Ctx>, downstream: ServerSession, parent?: ParentRequest) {
     const { callbacks } = environment;
     this.environment = environment;
     this.downstream = downstream;
-    this.session = new Session(downstream, environment.isShuttingDown);
+    this.session = new Session(downstream, environment.isShuttingDown, parent);
     downstream.observer = this;
     if (environment.modules !== undefined) this.session.modules = new ModuleChain(this.session, environment.modules);
     if (downstream.hasRequestBody) {
@@ -77,6 +83,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
         this.#kept,
         (error) => this.#fail(error),
       );
+      this.session.bodyOwner = this;
     }
   }
 
@@ -97,6 +104,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
       if (previous !== undefined) callbacks.onConnectionReuse?.(session, ctx, previous);
       const early = callbacks.earlyRequestFilter?.(session, ctx);
       if (isPromise(early)) await this.#unlessFailed(early);
+      if (callbacks.allowSubrequests?.(session, ctx) === true) session.subrequests = this.environment.subrequests;
       let answer = session.modules?.requestFilter();
       if (isPromise(answer)) answer = await this.#unlessFailed(answer);
       answer ??= callbacks.requestFilter?.(session, ctx);
@@ -219,6 +227,23 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     return download.completion();
   }
 
+  /** The request body for a callback: behind all filters, and kept for an origin as for another attempt. */
+  takeBody(): ReadableStream<Uint8Array> {
+    const upload = this.#upload;
+    if (upload === undefined || this.#taken !== undefined || this.session.attempts > 0) {
+      throw CirqueError.internal("InvalidArgument", "the request body was read before");
+    }
+    const pipe = new BodyPipe(
+      () => upload.onWritable(),
+      () => upload.stop(),
+    );
+    this.#taken = pipe;
+    const first = this.session.modules?.requestBodyFilter();
+    if (first !== undefined) upload.passFirst((chunk) => this.inTime(first(chunk)));
+    upload.start(pipe).catch((error: unknown) => this.#fail(error));
+    return pipe.stream;
+  }
+
   /** What a callback or a module returned, unless it promises it for too long. */
   inTime<T>(result: MaybePromise<T>): MaybePromise<T> {
     return settledInTime(result, this.environment.callbackTimeoutMs);
@@ -250,8 +275,19 @@ export class Exchange<Ctx> implements ServerSessionObserver {
 
   #send(upstream: ClientSession, request: RequestHead): void {
     this.#method = request.method;
+    if (this.#taken !== undefined) this.#giveBackBody(this.#taken);
     upstream.writeHead(request, this.#upload !== undefined);
     this.#upload?.start(upstream).catch((error: unknown) => this.#fail(error));
+  }
+
+  /** What a callback has read goes to the origin as well, as long as it was kept. */
+  #giveBackBody(taken: BodyPipe): void {
+    if (this.#kept?.truncated) {
+      const message =
+        "a callback has read the request body, which is longer than `retryBufferBytes`: no origin can be sent it";
+      throw CirqueError.internal("InvalidArgument", message);
+    }
+    taken.fail(CirqueError.internal("InvalidArgument", "the request body went to an origin"));
   }
 
   async #forwardInterim(response: ResponseHead): Promise<void> {
@@ -416,6 +452,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     this.#connecting?.abort(error);
     this.#upstream?.abort(error);
     this.hedge?.abort(error);
+    this.#taken?.fail(error);
     this.#download?.fail(error);
     this.#interrupt?.reject(error);
   }
@@ -425,6 +462,8 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     const { session } = this;
     session.upstreamModules?.done(this.environment.logger);
     session.modules?.done(this.environment.logger);
+    session.end();
+    this.#taken?.fail(error ?? CirqueError.internal("ConnectionClosed", "the request is over"));
     const facts = session.upstreamSession;
     if (facts !== undefined) facts.bodyBytes = facts.session.bodyBytesRead;
     if (this.#upstream !== undefined && this.#peer !== undefined) connector.release(this.#upstream, this.#peer);

@@ -4,6 +4,9 @@ import type { BodyChunk } from "../body-chunk.ts";
 import { isPromise, type MaybePromise } from "../maybe-promise.ts";
 import type { RetryBuffer } from "./retry-buffer.ts";
 
+/** Where a request body goes. */
+export type UploadTarget = Pick<ClientSession, "write" | "end" | "flush">;
+
 /** Changes a piece of the request body. */
 export type UploadFilter = (chunk: BodyChunk) => MaybePromise<void>;
 
@@ -16,7 +19,7 @@ export class Upload implements BodySink {
   readonly #filter: UploadFilter | undefined;
   readonly #kept: RetryBuffer | undefined;
   readonly #onError: (error: unknown) => void;
-  #to: ClientSession | undefined;
+  #to: UploadTarget | undefined;
   /** What comes before all else, and once: the modules' filters. */
   #first: UploadFilter | undefined;
   /** A piece that has passed them while nobody could take it. */
@@ -53,7 +56,7 @@ export class Upload implements BodySink {
   }
 
   /** Begins to send the body to `to`: first what an earlier attempt has read, through the filter again (ERRP-05). */
-  async start(to: ClientSession): Promise<void> {
+  async start(to: UploadTarget): Promise<void> {
     const attempt = ++this.#attempt;
     this.#to = to;
     this.#full = false;

@@ -45,6 +45,9 @@ export class BodyPipe {
     return !this.#full;
   }
 
+  /** Nothing is held back. */
+  flush(): void {}
+
   /** The body is complete. */
   end(): void {
     this.#over = true;

@@ -35,6 +35,7 @@ const CALLBACKS: Readonly<Record<CallbackName, true>> = {
   newCtx: true,
   onConnectionReuse: true,
   earlyRequestFilter: true,
+  allowSubrequests: true,
   requestFilter: true,
   proxyUpstreamFilter: true,
   upstreamPeer: true,

@@ -10,5 +10,5 @@ export {
   type OriginResponseInit,
   type TestOrigin,
 } from "./test-origin.ts";
-export { type TestExchange, TestProxy, type TestProxyOptions, testProxy } from "./test-proxy.ts";
+export { type TestExchange, TestProxy, type TestProxyOptions, type TestSubrequest, testProxy } from "./test-proxy.ts";
 export type { TestRequestInit } from "./test-request.ts";

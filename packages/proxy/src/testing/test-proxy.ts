@@ -7,6 +7,8 @@ import type { HttpProxyOptions } from "../http-proxy.ts";
 import { MemoryServerSession } from "../memory/memory-server-session.ts";
 import type { ProxyHttp } from "../proxy-http.ts";
 import type { Session } from "../session.ts";
+import { type ParentRequest, subrequestLimits } from "../subrequests/subrequest.ts";
+import { Subrequests } from "../subrequests/subrequests.ts";
 import { type CallbackName, CallbackTrace } from "./callback-trace.ts";
 import type { OriginRequest } from "./memory-client-session.ts";
 import { type IdleConnections, MemoryConnector, type TestConnect } from "./memory-connector.ts";
@@ -43,7 +45,12 @@ export interface TestExchange<Ctx> {
   /** What the origins were sent: one for each attempt that had a connection and sent something. */
   readonly originRequests: readonly OriginRequest[];
   readonly log: readonly TestLogRecord[];
+  /** The subrequests that were made for it, in the background or not, and those that were made for them. */
+  readonly subrequests: readonly TestSubrequest<Ctx>[];
 }
+
+/** One subrequest, when it is over. */
+export type TestSubrequest<Ctx> = Pick<TestExchange<Ctx>, "session" | "ctx" | "error" | "callbacks">;
 
 /**
  * A proxy for unit tests, without sockets: requests go through the same stages as in a server, from a client in memory to an
@@ -66,7 +73,7 @@ export class TestProxy<Ctx> {
   shuttingDown = false;
   readonly #callbacks: ProxyHttp<Ctx>;
   readonly #options: TestProxyOptions;
-  readonly #environment: ExchangeEnvironment<Ctx>;
+  readonly #environment: Omit<ExchangeEnvironment<Ctx>, "subrequests">;
   readonly #idle: IdleConnections = new Map();
 
   constructor(callbacks: ProxyHttp<Ctx>, options: TestProxyOptions) {
@@ -89,18 +96,31 @@ export class TestProxy<Ctx> {
    */
   async fetch(url: string, init: TestRequestInit = {}): Promise<TestExchange<Ctx>> {
     const client = new MemoryServerSession(testRequest(url, init));
-    const trace = new CallbackTrace(this.#callbacks);
     const connector = this.#connector();
     const log: TestLogRecord[] = [];
-    const { callbacks } = trace;
-    const exchange = new Exchange({ ...this.#environment, callbacks, connector, logger: testLogger(log) }, client);
+    const made: TracedExchange<Ctx>[] = [];
+    const start: StartExchange<Ctx> = (downstream, previous, parent) => {
+      const trace = new CallbackTrace(this.#callbacks);
+      const exchange = new Exchange({ ...environment, callbacks: trace.callbacks }, downstream, parent);
+      const over = exchange.run(previous);
+      const traced = { trace, exchange, over };
+      if (parent !== undefined) made.push(traced);
+      return traced;
+    };
+    const subrequests = new Subrequests(
+      (downstream, parent) => start(downstream, undefined, parent).over,
+      () => subrequestLimits(this.#options),
+    );
+    const environment = { ...this.#environment, connector, logger: testLogger(log), subrequests };
     const { signal } = init;
     const leave = (): void => client.leave(signal?.reason);
     signal?.addEventListener("abort", leave, { once: true });
-    const over = exchange.run(init.previous);
+    const { trace, exchange, over } = start(client, init.previous);
     if (signal?.aborted) leave();
     const response = await readWhole(client);
     await over;
+    // One may be made by another.
+    for (const subrequest of made) await subrequest.over;
     signal?.removeEventListener("abort", leave);
     const { sessions } = connector;
     const mistake = connector.mistake ?? sessions.find((session) => session.mistake !== undefined)?.mistake;
@@ -109,16 +129,30 @@ export class TestProxy<Ctx> {
       response,
       interim: client.interim,
       trailers: client.trailers,
-      session: exchange.session,
-      ctx: exchange.ctx,
-      error: trace.error,
-      callbacks: trace.names,
+      ...resultOf({ trace, exchange, over }),
       originRequests: sessions.flatMap((session) => session.seen ?? []),
       log,
+      subrequests: made.map(resultOf),
     };
   }
 
   #connector(): MemoryConnector {
     return new MemoryConnector(this.#options.origin, this.#options.connect, this.#idle);
   }
+}
+
+interface TracedExchange<Ctx> {
+  readonly trace: CallbackTrace<Ctx>;
+  readonly exchange: Exchange<Ctx>;
+  readonly over: Promise<void>;
+}
+
+type StartExchange<Ctx> = (
+  downstream: MemoryServerSession,
+  previous: unknown,
+  parent?: ParentRequest,
+) => TracedExchange<Ctx>;
+
+function resultOf<Ctx>({ trace, exchange }: TracedExchange<Ctx>): TestSubrequest<Ctx> {
+  return { session: exchange.session, ctx: exchange.ctx, error: trace.error, callbacks: trace.names };
 }

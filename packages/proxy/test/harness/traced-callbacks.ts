@@ -24,6 +24,7 @@ export const asyncCallbacks = [
 export const syncCallbacks = [
   "newCtx",
   "onConnectionReuse",
+  "allowSubrequests",
   "failToConnect",
   "errorWhileProxy",
   "suppressErrorLog",
