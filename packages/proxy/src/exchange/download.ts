@@ -13,7 +13,7 @@ export class Download implements BodySink {
   readonly #to: ServerSession;
   readonly #stages: readonly DownloadStage[];
   /** Stages that have more to give of a piece, and whether that was the last one. Those behind come last, and go first. */
-  readonly #unfinished: { readonly stage: number; readonly end: boolean }[] = [];
+  #unfinished: { readonly stage: number; readonly end: boolean }[] | undefined;
   #trailers: HeaderMap | undefined;
   /** Whether the source has ended. */
   #ended = false;
@@ -143,6 +143,7 @@ export class Download implements BodySink {
   /** A stage that has more to give of this piece is asked for it later: for those behind it, this is not the end. */
   #noteMore(chunk: BodyChunk, stage: number): void {
     if (!chunk.more) return;
+    this.#unfinished ??= [];
     this.#unfinished.push({ stage, end: chunk.end });
     chunk.more = false;
     chunk.end = false;
@@ -174,7 +175,7 @@ export class Download implements BodySink {
 
   #maybeResume(): void {
     if (this.#full || this.#filtering || this.#settled) return;
-    const unfinished = this.#unfinished.pop();
+    const unfinished = this.#unfinished?.pop();
     if (unfinished !== undefined) this.#filter({ data: undefined, end: unfinished.end }, unfinished.stage, true);
     else if (!this.#ended) this.#from.resumeBody();
   }
