@@ -31,7 +31,7 @@ export class TestProxy implements AsyncDisposable {
     const started = new TestProxy(`http://${address}`, async () => {
       listener.close();
       await proxy.drain(AbortSignal.abort());
-      proxy.cleanup();
+      await proxy.cleanup();
       origin.close();
       origin.closeAllConnections();
     });
