@@ -22,6 +22,7 @@ import { createEnvironment } from "./exchange/create-environment.ts";
 import type { ExchangeEnvironment } from "./exchange/environment.ts";
 import { Exchange } from "./exchange/exchange.ts";
 import type { HttpModuleFactory } from "./modules/http-module.ts";
+import { modulesOf } from "./modules/module-list.ts";
 import type { ProxyHttp } from "./proxy-http.ts";
 import type { RetryPolicy } from "./retry/retry-policy.ts";
 import { type SubrequestLimits, subrequestLimits } from "./subrequests/subrequest.ts";
@@ -187,8 +188,4 @@ export class HttpProxy<Ctx> implements ConnectionHandler, HttpServerApp {
     });
     return { ...environment, subrequests: this.#subrequests };
   }
-}
-
-function modulesOf({ modules = [], upstreamModules = [] }: HttpProxyOptions): ReadonlySet<HttpModuleFactory> {
-  return new Set([...modules, ...upstreamModules]);
 }

@@ -38,7 +38,7 @@ export class Session {
   /** Internal: set by the exchange of a request that has a body. */
   bodyOwner: { takeBody(): ReadableStream<Uint8Array> } | undefined;
   /** Subrequests that end with this request. */
-  #attached: MemoryServerSession[] | undefined;
+  #attached: Set<MemoryServerSession> | undefined;
   #over = false;
   #abort: AbortController | undefined;
   #aborted: unknown;
@@ -219,8 +219,13 @@ export class Session {
 
   /** Internal: a subrequest that ends with this request. */
   attach(subrequest: MemoryServerSession): void {
-    this.#attached ??= [];
-    this.#attached.push(subrequest);
+    this.#attached ??= new Set();
+    this.#attached.add(subrequest);
+  }
+
+  /** Internal: a subrequest is over. */
+  detach(subrequest: MemoryServerSession): void {
+    this.#attached?.delete(subrequest);
   }
 
   /** Internal: the exchange is over. */

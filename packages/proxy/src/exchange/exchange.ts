@@ -10,7 +10,6 @@ import {
 } from "@cirque/core";
 import { type RequestHead, type ResponseHead, stripHopByHop } from "@cirque/http";
 import { isPromise, type MaybePromise } from "../maybe-promise.ts";
-import { BodyPipe } from "../memory/body-pipe.ts";
 import type { HttpModuleFactory } from "../modules/http-module.ts";
 import { ModuleChain } from "../modules/module-chain.ts";
 import { Session } from "../session.ts";
@@ -24,6 +23,7 @@ import { finalHead, firstToAnswer } from "./hedge.ts";
 import { isIdempotent, mayTryAgain } from "./retry.ts";
 import { RetryBuffer } from "./retry-buffer.ts";
 import { sendAnswer } from "./send-answer.ts";
+import { TakenBody } from "./taken-body.ts";
 import { runTunnel } from "./tunnel.ts";
 import { Upload } from "./upload.ts";
 import { upstreamRequest } from "./upstream-request.ts";
@@ -64,7 +64,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
   #granted: CirqueError | undefined;
 
   /** The request body, where a callback has asked for it. */
-  #taken: BodyPipe | undefined;
+  #taken: TakenBody | undefined;
 
   /** @param parent The request that this one is a subrequest of. */
   constructor(environment: ExchangeEnvironment<Ctx>, downstream: ServerSession, parent?: ParentRequest) {
@@ -113,8 +113,7 @@ export class Exchange<Ctx> implements ServerSessionObserver {
         await sendAnswer(this, answer);
         return;
       }
-      const first = session.modules?.requestBodyFilter();
-      if (first !== undefined) this.#upload?.passFirst((chunk) => this.inTime(first(chunk)));
+      if (this.#upload !== undefined && this.#taken === undefined) this.#filterBody(this.#upload);
       let goOn = callbacks.proxyUpstreamFilter?.(session, ctx);
       if (isPromise(goOn)) goOn = await this.#unlessFailed(goOn);
       if (goOn === false) throw CirqueError.httpStatus(502, "the proxy decided not to ask an origin");
@@ -227,26 +226,26 @@ export class Exchange<Ctx> implements ServerSessionObserver {
     return download.completion();
   }
 
-  /** The request body for a callback: behind all filters, and kept for an origin as for another attempt. */
+  /** The request body for a callback. */
   takeBody(): ReadableStream<Uint8Array> {
     const upload = this.#upload;
     if (upload === undefined || this.#taken !== undefined || this.session.attempts > 0) {
       throw CirqueError.internal("InvalidArgument", "the request body was read before");
     }
-    const pipe = new BodyPipe(
-      () => upload.onWritable(),
-      () => upload.stop(),
-    );
-    this.#taken = pipe;
-    const first = this.session.modules?.requestBodyFilter();
-    if (first !== undefined) upload.passFirst((chunk) => this.inTime(first(chunk)));
-    upload.start(pipe).catch((error: unknown) => this.#fail(error));
-    return pipe.stream;
+    this.#filterBody(upload);
+    this.#taken = new TakenBody(upload, this.#kept, (error) => this.#fail(error));
+    return this.#taken.stream;
   }
 
   /** What a callback or a module returned, unless it promises it for too long. */
   inTime<T>(result: MaybePromise<T>): MaybePromise<T> {
     return settledInTime(result, this.environment.callbackTimeoutMs);
+  }
+
+  /** Has the request body pass the modules. */
+  #filterBody(upload: Upload): void {
+    const filter = this.session.modules?.requestBodyFilter();
+    if (filter !== undefined) upload.passFirst((chunk) => this.inTime(filter(chunk)));
   }
 
   /** The protocol that the client wants to change to: not every connection can. */
@@ -275,19 +274,9 @@ export class Exchange<Ctx> implements ServerSessionObserver {
 
   #send(upstream: ClientSession, request: RequestHead): void {
     this.#method = request.method;
-    if (this.#taken !== undefined) this.#giveBackBody(this.#taken);
+    this.#taken?.giveBack();
     upstream.writeHead(request, this.#upload !== undefined);
     this.#upload?.start(upstream).catch((error: unknown) => this.#fail(error));
-  }
-
-  /** What a callback has read goes to the origin as well, as long as it was kept. */
-  #giveBackBody(taken: BodyPipe): void {
-    if (this.#kept?.truncated) {
-      const message =
-        "a callback has read the request body, which is longer than `retryBufferBytes`: no origin can be sent it";
-      throw CirqueError.internal("InvalidArgument", message);
-    }
-    taken.fail(CirqueError.internal("InvalidArgument", "the request body went to an origin"));
   }
 
   async #forwardInterim(response: ResponseHead): Promise<void> {

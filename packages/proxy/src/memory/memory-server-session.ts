@@ -41,7 +41,7 @@ export class MemoryServerSession implements ServerSession {
   /** What came behind the response body. */
   trailers: HeaderMap | undefined;
   observer: ServerSessionObserver | undefined;
-  keepAlive = true;
+  keepAlive: boolean;
   requestEnded: boolean;
   responseStarted = false;
   responseEnded = false;
@@ -73,6 +73,7 @@ export class MemoryServerSession implements ServerSession {
     if (length !== undefined) this.#declaredLength = Number(length);
     this.hasRequestBody = request.body !== undefined;
     this.requestEnded = !this.hasRequestBody;
+    this.keepAlive = request.head.version !== "1.0" && !/\bclose\b/i.test(request.head.headers.get("connection") ?? "");
     this.response = this.#answer.promise;
     this.response.catch(ignore); // whoever awaits it is told
   }
@@ -117,7 +118,6 @@ export class MemoryServerSession implements ServerSession {
     const hasBody = !end && bodyLength !== 0 && head.status !== 205;
     this.#remaining = hasBody ? bodyLength : 0;
     this.#chunked = hasBody && bodyLength === CHUNKED;
-    this.responseStarted = true;
     if (hasBody && !this.#over) {
       this.#pipe = new BodyPipe(
         () => this.observer?.onWritable(),
@@ -125,7 +125,9 @@ export class MemoryServerSession implements ServerSession {
       );
     }
     const init = { status: head.status, statusText: head.reason, headers: head.headers.toHeaders() };
-    this.#answer.resolve(new Response(this.#pipe?.stream ?? null, init));
+    const response = new Response(this.#pipe?.stream ?? null, init);
+    this.responseStarted = true;
+    this.#answer.resolve(response);
     if (end) this.end();
   }
 

@@ -25,3 +25,11 @@ export function orderedModules(
   }
   return factories.toSorted((a, b) => (b.order ?? 0) - (a.order ?? 0));
 }
+
+/** All modules that a proxy has, on either side. */
+export function modulesOf(options: {
+  readonly modules?: readonly HttpModuleFactory[];
+  readonly upstreamModules?: readonly HttpModuleFactory[];
+}): ReadonlySet<HttpModuleFactory> {
+  return new Set([...(options.modules ?? []), ...(options.upstreamModules ?? [])]);
+}

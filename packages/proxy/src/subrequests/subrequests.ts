@@ -26,8 +26,9 @@ export class Subrequests {
 
   /** Makes one that ends with `session`, and resolves with its response. */
   async attached(session: Session, request: Request | URL | string, options: SubrequestOptions): Promise<Response> {
-    const { downstream } = this.#begin(session, request, options, false);
+    const { downstream, over } = this.#begin(session, request, options, false);
     session.attach(downstream);
+    void over.then(() => session.detach(downstream));
     return downstream.response;
   }
 

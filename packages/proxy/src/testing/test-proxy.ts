@@ -5,6 +5,7 @@ import type { ExchangeEnvironment } from "../exchange/environment.ts";
 import { Exchange } from "../exchange/exchange.ts";
 import type { HttpProxyOptions } from "../http-proxy.ts";
 import { MemoryServerSession } from "../memory/memory-server-session.ts";
+import { modulesOf } from "../modules/module-list.ts";
 import type { ProxyHttp } from "../proxy-http.ts";
 import type { Session } from "../session.ts";
 import { type ParentRequest, subrequestLimits } from "../subrequests/subrequest.ts";
@@ -85,6 +86,7 @@ export class TestProxy<Ctx> {
       metrics: this.metrics,
       isShuttingDown: () => this.shuttingDown,
     });
+    for (const module of modulesOf(options)) module.start?.({ logger: silentLogger, metrics: this.metrics });
   }
 
   /**

@@ -238,7 +238,7 @@ describe("a subrequest that is sent to the client", () => {
     await expect(response.text()).rejects.toThrow();
   });
 
-  it("carries more than memory should have, over sockets, no faster than the client takes it", async () => {
+  it("carries large bodies both ways, over sockets", async () => {
     await using origin = await RawOrigin.answering(({ body }) => okResponse(body));
     await using proxy = await TestProxy.start(
       allowing((session) => session.subrequest(streaming("/inner", session.readRequestBody())), {
@@ -249,6 +249,49 @@ describe("a subrequest that is sent to the client", () => {
     const [response] = readResponses(await proxy.exchange(post(body)));
     expect(response?.status).toBe(200);
     expect(response?.body === body).toBe(true);
+  });
+});
+
+describe("what a subrequest carries", () => {
+  const piece = Buffer.alloc(16 * 1024);
+
+  it("comes no faster than its response is read", async () => {
+    let pulled = 0;
+    const pull = (to: ReadableStreamDefaultController): void => {
+      pulled++;
+      to.enqueue(piece);
+    };
+    const proxy = testProxy(
+      allowing(async (session) => {
+        const reader = (await session.subrequest("/endless")).body?.getReader();
+        await reader?.read();
+        for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+        return new Response("enough");
+      }),
+      { origin: () => new Response(new ReadableStream({ pull })) },
+    );
+    expect(await (await proxy.fetch(SITE)).response.text()).toBe("enough");
+    expect(pulled).toBeLessThan(12);
+  });
+
+  it("goes no faster than the request body is read", async () => {
+    let pulled = 0;
+    const body = new ReadableStream<Uint8Array>({
+      pull(to) {
+        pulled++;
+        to.enqueue(piece);
+      },
+    });
+    const proxy = testProxy(
+      allowing(async (session) => {
+        await session.readRequestBody().getReader().read();
+        for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+        return new Response("enough");
+      }),
+      { origin: echo },
+    );
+    expect(await (await proxy.fetch(SITE, { method: "POST", body })).response.text()).toBe("enough");
+    expect(pulled).toBeLessThan(12);
   });
 });
 
@@ -374,7 +417,12 @@ describe("a subrequest in the background", () => {
       const connection = await origin.connections.at(force ? 1 : 0);
       await connection.request();
       const stop = new AbortController();
-      const drained = started.proxy.drain(stop.signal);
+      let stopped = false;
+      const drained = started.proxy.drain(stop.signal).then(() => {
+        stopped = true;
+      });
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(stopped).toBe(false);
       if (force) stop.abort();
       else connection.send(okResponse("done"));
       await drained;

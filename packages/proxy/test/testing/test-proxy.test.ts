@@ -71,6 +71,7 @@ describe("a request in memory", () => {
     expect(targets).toEqual(["PROPFIND /a/../b"]);
     const old = await proxy.fetch(URL_A, { version: "1.0", headers: { "x-a": "1" } });
     expect(old.session.request.version).toBe("1.0");
+    expect(old.session.keepAlive).toBe(false);
   });
 
   it("is told what the former request on its connection left", async () => {
@@ -176,6 +177,27 @@ describe("an origin in memory", () => {
     const post = await proxy.fetch(URL_A, { method: "POST", body: "tea" });
     expect(post.response.status).toBe(502);
     expect(post.session.attempts).toBe(1);
+  });
+
+  it("that is late is overtaken by another one, and told so", async () => {
+    let late: AbortSignal | undefined;
+    const others = [new HttpPeer("10.0.0.1:80"), new HttpPeer("10.0.0.2:80")] as const;
+    let next = 0;
+    const proxy = testProxy(
+      { upstreamPeer: () => others[next++ % 2 === 0 ? 0 : 1] },
+      {
+        retry: { hedge: { afterMs: 1 } },
+        origin(request, to) {
+          if (to === others[1]) return new Response("second");
+          late = request.signal;
+          return new Promise<Response>(() => {});
+        },
+      },
+    );
+    const { response, session } = await proxy.fetch(URL_A);
+    expect(await response.text()).toBe("second");
+    expect(session.attempts).toBe(2);
+    expect(late?.aborted).toBe(true);
   });
 
   it("that sends less than it declares is seen to be cut", async () => {
