@@ -58,7 +58,13 @@ export class DataThreadRun implements OtherThreads {
     });
     for (const key of start.ready) this.#ready.add(key, 0);
     this.#runner = new ServiceRunner(
-      { configuration, logger, metrics, threadFor: (handle) => this.#threadFor(handle) },
+      {
+        configuration,
+        logger,
+        metrics,
+        threadFor: (handle) => this.#threadFor(handle),
+        forget: ({ key }) => this.#published.forget(key),
+      },
       this,
     );
   }

@@ -42,6 +42,8 @@ export class MainThreadLife {
   readonly #context: MainThreadLifeContext;
   readonly #launchReport: LaunchReport | undefined;
   readonly #inherited: readonly ServiceSocket[];
+  /** A daemon leaves the directory that its arguments are relative to. */
+  readonly #startDirectory = process.cwd();
   #notifier: SystemdNotifier | undefined;
   #run: ServerRun | undefined;
   #reloading: Promise<void> = Promise.resolve();
@@ -151,7 +153,7 @@ export class MainThreadLife {
   #readConfiguration(): ServerConfiguration {
     const { commandLine, configuration, logger, options } = this.#context;
     if (commandLine.conf === undefined || options.configuration) return configuration();
-    const file = isAbsolute(commandLine.conf) ? commandLine.conf : resolve(startDirectory, commandLine.conf);
+    const file = isAbsolute(commandLine.conf) ? commandLine.conf : resolve(this.#startDirectory, commandLine.conf);
     const { configuration: read, warnings } = loadConfiguration(file);
     for (const warning of warnings) logger.warn(warning);
     return Object.freeze({ ...read, daemon: commandLine.daemon || read.daemon });
@@ -165,7 +167,13 @@ export class MainThreadLife {
     try {
       if (!run.serves) throw CirqueError.internal("UpgradeError", "the server has not started yet, or stops already");
       enterPhase("GracefulUpgradeTransferringFds");
-      const pid = await startSuccessor({ configuration: configuration(), logger, sockets: run.sockets, notifier });
+      const pid = await startSuccessor({
+        configuration: configuration(),
+        startDirectory: this.#startDirectory,
+        logger,
+        sockets: run.sockets,
+        notifier,
+      });
       logger.info({ pid }, "the new process serves; this one stops when what is in flight is finished");
       enterPhase("GracefulUpgradeCloseTimeout");
       await reportUpgradeOutcome(upgradeSock, { upgraded: pid });
@@ -228,9 +236,6 @@ export class MainThreadLife {
     return { count: threads, program: program instanceof URL ? program : pathToFileURL(program) };
   }
 }
-
-/** A daemon leaves the directory that its arguments are relative to. */
-const startDirectory = process.cwd();
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -70,7 +70,13 @@ export class ServerRun {
     this.#sockets = new SocketTable({ inherited: own, elsewhere: data, shared: sharesPorts });
     this.#threads = threads && this.#createThreads(threads, data);
     this.#runner = new ServiceRunner(
-      { configuration: configuration(), logger, metrics, threadFor: (handle) => this.#threadFor(handle) },
+      {
+        configuration: configuration(),
+        logger,
+        metrics,
+        threadFor: (handle) => this.#threadFor(handle),
+        forget: ({ key }) => this.#published.forget(key),
+      },
       this.#threads ?? noOtherThreads,
     );
   }

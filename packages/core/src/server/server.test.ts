@@ -317,6 +317,19 @@ describe("Server", () => {
     expect(() => server.addService(recordedService("late", events))).toThrow('the server stops, and starts no "late"');
   });
 
+  it("does not start a service that was removed in the same moment", async () => {
+    const { server } = recordedServer();
+    const events: string[] = [];
+    const run = server.run({ shutdownSignal: idle });
+    await running(server);
+    await server.removeService(server.addService(recordedService("withdrawn", events)));
+    const next = server.addService(recordedService("next", events));
+    await next.ready;
+    expect(events).toEqual(["next starts"]);
+    await server.stop();
+    await run;
+  });
+
   it("goes on when a service that is added while it runs does not start", async () => {
     const { server, logger } = recordedServer();
     const run = server.run({ shutdownSignal: idle });

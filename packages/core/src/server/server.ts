@@ -120,7 +120,11 @@ export class Server implements AsyncDisposable {
     const run = this.#life?.run ?? this.#dataThread;
     if (run?.stopping) throw new CirqueError("InvalidArgument", `the server stops, and starts no "${service.name}"`);
     const handle = this.#services.add(service);
-    if (run) queueMicrotask(() => this.#startLate(handle, run.runner.start([handle])));
+    if (run) {
+      queueMicrotask(() => {
+        if (this.#services.has(handle)) this.#startLate(handle, run.runner.start([handle]));
+      });
+    }
     return handle;
   }
 

@@ -29,6 +29,8 @@ export const noOtherThreads: OtherThreads = {
 /** What a runner gives to services, each with a logger and a thread of its own. */
 export interface RunnerContext extends Omit<ServiceContext, "shutdown" | "thread"> {
   threadFor(handle: ServiceHandle): ThreadContext;
+  /** The service has stopped: what its thread context holds can go. */
+  forget(handle: ServiceHandle): void;
 }
 
 /** Starts and stops services in the order of their dependencies. */
@@ -91,7 +93,7 @@ export class ServiceRunner {
   async #startOne(handle: ServiceHandle): Promise<void> {
     if (handle.dependencies.size > 0) await this.#waitForDependencies(handle);
     if (this.#stopping) return;
-    const { threadFor, ...shared } = this.#context;
+    const { threadFor, forget: _, ...shared } = this.#context;
     const shutdown = new AbortController();
     this.#shutdowns.set(handle, shutdown);
     const context: ServiceContext = {
@@ -138,6 +140,7 @@ export class ServiceRunner {
     if (start) await this.#end(handle, start, force);
     this.#handles.delete(handle);
     this.#ready.delete(handle);
+    this.#context.forget(handle);
     this.#others.tellStopped(handle);
   }
 

@@ -9,15 +9,12 @@ import type { SystemdNotifier } from "./systemd/systemd-notifier.ts";
 /** What an upgrade needs of the server that is replaced. */
 export interface UpgradeContext {
   readonly configuration: ServerConfiguration;
+  /** Where the program was started: its arguments may name files there, and a daemon has left it. */
+  readonly startDirectory: string;
   readonly logger: Logger;
   readonly sockets: readonly ServiceSocket[];
   readonly notifier: SystemdNotifier;
 }
-
-/**
- * The directory in which the program was started: its arguments may name files in it, and a daemon has left it.
- */
-const startDirectory = process.cwd();
 
 /**
  * Starts this program again as the successor of this process, with its listening sockets: both accept connections from
@@ -27,7 +24,7 @@ const startDirectory = process.cwd();
  * @throws CirqueError `UpgradeError` when it does not; it has been ended then, and this process can go on.
  */
 export async function startSuccessor(context: UpgradeContext): Promise<number> {
-  const { configuration, logger, notifier, sockets } = context;
+  const { configuration, logger, notifier, sockets, startDirectory } = context;
   assertPossible(notifier);
   const { descriptors, env } = inheritanceOf(sockets);
   const successor = new Launch({

@@ -32,6 +32,10 @@ export class ServiceRegistry {
     this.#handles.splice(this.#handles.indexOf(handle), 1);
   }
 
+  has(handle: ServiceHandle): boolean {
+    return this.#handles.includes(handle);
+  }
+
   /** From here on, the service takes no more dependencies. */
   markStarted(handle: ServiceHandle): void {
     this.#started.add(handle);

@@ -125,6 +125,7 @@ export class DataThreads implements OtherThreads {
 
   tellStopped({ key }: ServiceHandle): void {
     this.#readyHere.delete(key);
+    this.#published.delete(key);
     this.#broadcast({ type: "serviceStopped", key });
   }
 
@@ -272,7 +273,6 @@ export class DataThreads implements OtherThreads {
       this.#started.reject(CirqueError.internal("InternalError", message, { cause: error }));
       return;
     }
-    metrics.counter("cirque_data_thread_restarts_total", "Data threads that died and were replaced").inc();
     metrics.threadRestarted(String(index));
     const delay = this.#restarts.get(index) ?? new RestartDelay();
     this.#restarts.set(index, delay);

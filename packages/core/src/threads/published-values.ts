@@ -18,7 +18,9 @@ export class PublishedValues {
     if (this.#values.has(key)) listener(this.#values.get(key));
   }
 
+  /** Another service may get the key of one that has gone. */
   forget(key: string): void {
     this.#listeners.delete(key);
+    this.#values.delete(key);
   }
 }
